@@ -1,0 +1,244 @@
+"""The benchmark file as typed, frozen models; every error names file:line, the key and the nearest valid name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from i2ibench import yamlfile
+from i2ibench.errors import ConfigError
+from i2ibench.registry import did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(_Frozen):
+    """The budget, and how the loop spends it. The same for all methods unless one says otherwise."""
+
+    steps: int = Field(1000, gt=0, description="training steps of each trial")
+    minutes: float | None = Field(
+        None, gt=0, description="stop a training after so many minutes, if steps are not reached before"
+    )
+    batch_size: int = Field(16, gt=0, description="images of each domain in a step")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
+    clip: float | None = Field(None, gt=0, description="clip each player's gradient to this norm")
+    log_every: int = Field(50, gt=0, description="steps between two points of the learning curves")
+    checkpoint_every: int = Field(500, gt=0, description="steps between two checkpoints")
+
+
+class Resources(_Frozen):
+    """What one trial asks of Ray."""
+
+    cpus: int = Field(1, gt=0, description="CPU cores, and threads, of each trial")
+    gpus: float = Field(1.0, ge=0, description="GPUs of each trial, fractions allowed; ignored where there is no GPU")
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("a fraction of one GPU, or a whole number of them")
+        return value
+
+
+class Evaluation(_Frozen):
+    """How outputs are scored."""
+
+    protocol: str | dict[str, Any] = Field("offline", description="a named protocol, or one spelled out as a mapping")
+    metrics: tuple[str, ...] | None = Field(None, description="default: all that the data set allows")
+
+
+class Header(_Frozen):
+    """The top level of a benchmark file, less what hangs on plug-ins (`data` and `methods`)."""
+
+    name: str = Field("", description="names the report's folder; default: the file's name")
+    seeds: tuple[int, ...] = Field((0, 1), description="a list of seeds, or how many (2 means [0, 1])")
+    store: str = Field("runs", description="folder of the trials, seen from where the command is run")
+    reports: str = Field("reports", description="folder of the reports, likewise")
+    training: Training = Training()
+    resources: Resources = Resources()
+    evaluation: Evaluation = Evaluation()
+    data: dict[str, dict[str, Any] | None]
+    methods: dict[str, dict[str, Any] | None]
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_of_seeds(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) and value > 0 else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) != len(value) or min(value) < 0:
+            raise ValueError("seeds must be different whole numbers, 0 or more, and at least one")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if value and (value in (".", "..") or set(value) & set("/\\\0")):
+            raise ValueError("must be usable as a folder's name")
+        return value
+
+    @field_validator("data", "methods")
+    @classmethod
+    def _not_empty(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if not value:
+            raise ValueError("name at least one")
+        return value
+
+
+class DataKeys(_Frozen):
+    """Keys of a `data:` entry that are not the source's own."""
+
+    source: str = Field("", description="kind of data set; default: the entry's label")
+    metrics: tuple[str, ...] | None = Field(None, description="as in evaluation, for this data set alone")
+    training: dict[str, Any] = Field(default_factory=dict, description="overrides of training for this data set")
+    resources: dict[str, Any] = Field(default_factory=dict, description="overrides of resources for this data set")
+
+
+class MethodKeys(_Frozen):
+    """Keys of a `methods:` entry that are not the method's own."""
+
+    method: str = Field("", description="a registered method or a .py file; default: the entry's label")
+    preset: str | None = Field(None, description="one of the method's presets (tiny, small, paper)")
+    training: dict[str, Any] = Field(default_factory=dict, description="overrides of training for this method")
+    resources: dict[str, Any] = Field(default_factory=dict, description="overrides of resources for this method")
+
+
+KeysModel = TypeVar("KeysModel", DataKeys, MethodKeys)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set or method of the file, after grids are spread out: `keys` are the harness's, `own` the plug-in's."""
+
+    label: str
+    path: yamlfile.Path  # where it stands in the file
+    keys: Any
+    own: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Its key in the file: the label without a grid's suffix."""
+        return str(self.path[-1])
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole benchmark file."""
+
+    header: Header
+    data: tuple[Entry, ...]
+    methods: tuple[Entry, ...]
+    explicit_training: frozenset[str]  # keys that the file itself sets under `training`: they go before a preset's
+    text: str
+    file: Path
+    document: yamlfile.Document
+
+    @property
+    def name(self) -> str:
+        return self.header.name or self.file.stem
+
+    def error(self, path: yamlfile.Path, message: str) -> ConfigError:
+        """An error at a place of the file."""
+        return ConfigError(f"{self.document.where(path)}: {message}")
+
+
+def load(file: Path) -> Config:
+    """Read and check a benchmark file.
+
+    Raises:
+        ConfigError: one line that names file:line, the key and what to do.
+    """
+    text, document = yamlfile.read(file)
+    if not isinstance(document.content, dict):
+        raise ConfigError(f"{document.where(())}: a benchmark file is a mapping of keys such as `data:` and `methods:`")
+    header = validate(Header, document.content, document, ())
+    return Config(
+        header=header,
+        data=_entries("data", header.data, DataKeys, document),
+        methods=_entries("methods", header.methods, MethodKeys, document),
+        explicit_training=frozenset(header.training.model_fields_set),
+        text=text,
+        file=file,
+        document=document,
+    )
+
+
+def validate(model: type[Model], values: Mapping[str, Any], document: yamlfile.Document, path: yamlfile.Path) -> Model:
+    """`model(**values)`, with pydantic's first complaint turned into one line that names its place in the file."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as failure:
+        error = failure.errors(include_url=False)[0]
+        raise ConfigError(f"{document.where((*path, *error['loc']))}: {_explain(error, model)}") from None
+
+
+def overlay(
+    model: type[Model], base: Model, *layers: tuple[Mapping[str, Any], yamlfile.Path], document: yamlfile.Document
+) -> Model:
+    """`base` with the keys of each layer laid over it in turn; every layer is checked at its own place in the file."""
+    values = base.model_dump()
+    for layer, path in layers:
+        checked = validate(model, layer, document, path)
+        values |= checked.model_dump(include=checked.model_fields_set)
+    return model.model_validate(values)
+
+
+def _entries(
+    section: str, raw: Mapping[str, Any], keys: type[KeysModel], document: yamlfile.Document
+) -> tuple[Entry, ...]:
+    entries = []
+    for label, body in raw.items():
+        path = (section, label)
+        if not label.strip() or any(c in label for c in "\n\r\t"):
+            raise ConfigError(f"{document.where(path)}: a label must be one line of text")
+        for suffix, values in _spread(body or {}):
+            reserved = {k: v for k, v in values.items() if k in keys.model_fields}
+            own = {k: v for k, v in values.items() if k not in keys.model_fields}
+            entries.append(Entry(f"{label} {suffix}".strip(), path, validate(keys, reserved, document, path), own))
+    return tuple(entries)
+
+
+def _spread(body: Mapping[str, Any], path: yamlfile.Path = ()) -> list[tuple[str, dict[str, Any]]]:
+    """Every combination of the `{grid: [...]}` values in an entry: [("lambda_l1=10 steps=500", {...}), ...]."""
+    choices: list[list[tuple[str, Any]]] = []
+    for key, value in body.items():
+        if isinstance(value, Mapping) and set(value) == {"grid"} and isinstance(value["grid"], list) and value["grid"]:
+            choices.append([(f"{key}={option}", option) for option in value["grid"]])
+        elif isinstance(value, Mapping):
+            choices.append(list(_spread(value)))
+        else:
+            choices.append([("", value)])
+    return [
+        (" ".join(suffix for suffix, _ in chosen if suffix), dict(zip(body, (v for _, v in chosen), strict=True)))
+        for chosen in itertools.product(*choices)
+    ]
+
+
+def _explain(error: Any, model: type[BaseModel]) -> str:
+    kind, loc, given = error["type"], error["loc"], error.get("input")
+    if kind == "extra_forbidden":
+        return f"unknown key '{loc[-1]}'; {did_you_mean(str(loc[-1]), _fields_at(model, loc[:-1]))}"
+    if kind == "missing":
+        return f"the key '{loc[-1]}' is required"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    return f"{message}, got {given!r}" if isinstance(given, str | int | float | bool | None) else message
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    for part in loc:
+        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return list(model.model_fields)

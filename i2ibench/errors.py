@@ -1,0 +1,31 @@
+"""Every error that i2ibench raises on purpose: one line that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class I2IBenchError(Exception):
+    """Root of all errors meant for the user. The command line prints its text alone and exits with 2."""
+
+
+class ConfigError(I2IBenchError):
+    """A benchmark file, a parameter or a command-line value that cannot be used."""
+
+
+class DataError(I2IBenchError):
+    """A data set that cannot be read: missing, empty, undecodable or unpaired where pairs are needed."""
+
+
+class AssetError(I2IBenchError):
+    """Pretrained weights or an archive that is missing, or whose checksum is wrong."""
+
+
+class StoreError(I2IBenchError):
+    """The store or the report folder cannot be written, or holds what it should not."""
+
+
+class TrialError(I2IBenchError):
+    """A trial that failed while it ran. Its message is what the leaderboard shows."""
+
+
+class DivergedError(TrialError):
+    """A loss became NaN or infinite. The message names the step and the loss."""

@@ -1,0 +1,145 @@
+"""What a method file may rely on: subclass `Method`, declare what it can do, and write the paper's maths.
+
+This module imports no torch, so that listing and planning methods costs milliseconds; method files
+reach every network and loss through `i2ibench.nn`, which is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import torch
+    from torch import Tensor
+
+Pairing = Literal["paired", "unpaired"]
+
+PRESET_SIZES = {"tiny": 32, "small": 128, "paper": 256}  # image width and height that the presets are made for
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned: images of A and B, both `size` x `size` pixels."""
+
+    channels_a: int
+    channels_b: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch: `a` (N, channels_a, H, W) and `b` (N, channels_b, H, W), float32 in [-1, 1].
+
+    For a paired method `a[i]` and `b[i]` belong together; for an unpaired one they do not.
+    `progress` is the share of the budget that is used, in [0, 1).
+    """
+
+    a: Tensor
+    b: Tensor
+    progress: float = 0.0
+
+
+class Losses(Protocol):
+    """What `with turn(player) as loss` yields: set an attribute per named term; their sum is minimised."""
+
+    def __setattr__(self, name: str, value: Any) -> None: ...
+
+    def __getattr__(self, name: str) -> Any: ...
+
+
+class Turn(Protocol):
+    """Hands the floor to one player: only its parameters get gradients, and leaving the block steps its optimiser."""
+
+    def __call__(self, player: str) -> AbstractContextManager[Losses]: ...
+
+
+class MethodParams(BaseModel):
+    """Settings that every method has. Each field is a key of a `methods:` entry of the benchmark file.
+
+    The optimisation settings stand here because they are part of what a paper publishes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lr: float = Field(2e-4, gt=0, description="Adam's learning rate")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's second-moment decay")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty inside Adam (as in the GAN papers; not AdamW)")
+    decay: Literal["constant", "linear", "halve"] = Field(
+        "linear",
+        description="learning rate: constant; linear to 0 over the second half; or halved every decay_every steps",
+    )
+    decay_every: int = Field(100_000, gt=0, description="steps between halvings (decay: halve)")
+
+
+class Method:
+    """One image-to-image translation method.
+
+    A subclass sets the class attributes, builds its networks in `build` (each player is an attribute holding
+    one `torch.nn.Module`; use `nn.group` to make one player of several networks), takes the players' turns
+    in `step`, and maps A to B in `translate`. Everything else (precision, freezing, back-propagation,
+    optimisers, schedules, checkpoints, curves) is the loop's.
+
+    All modules held as attributes, players or not (image pools, say), are checkpointed.
+    """
+
+    paper: ClassVar[str] = ""  # "Isola et al., CVPR 2017, arXiv:1611.07004"
+    year: ClassVar[int | None] = None
+    pairing: ClassVar[Pairing] = "unpaired"  # what training needs; "unpaired" also trains on paired data, pairs broken
+    players: ClassVar[tuple[str, ...]] = ()  # attribute names; the first is the generator. Empty: nothing to train
+    multimodal: ClassVar[bool] = False  # translate() gives another sample for another rng
+    bidirectional: ClassVar[bool] = False  # translate_back() exists
+    inference: ClassVar[Literal["eval", "train"]] = (
+        "eval"  # "train": dropout and batch statistics stay on, one image at a time
+    )
+    seeded: ClassVar[bool] = True  # False: the seed changes nothing, so one is enough
+    scores_pairs: ClassVar[bool] = True  # False: outputs do not belong to their inputs, so paired metrics are left out
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # name -> {parameter or "training": value}
+
+    class Params(MethodParams):
+        """A subclass that has settings of its own defines `class Params(Method.Params)`."""
+
+    def __init__(self, params: MethodParams, task: Task) -> None:
+        self.params: Any = params
+        self.task = task
+        self.build(task)
+
+    @classmethod
+    def check(cls, params: Any, task: Task) -> None:
+        """Raise ConfigError if these settings cannot work on this task (called before anything runs; no torch)."""
+
+    def build(self, task: Task) -> None:
+        """Create the networks as attributes."""
+
+    def fit(self, a: Tensor, b: Tensor) -> None:
+        """Look once at all training images, uint8 (N, C, H, W), before training. Most methods need not."""
+
+    def step(self, batch: Batch, turn: Turn) -> None:
+        """One training step: each player takes its turn."""
+
+    def translate(self, a: Tensor, *, rng: torch.Generator) -> Tensor:
+        """Map (N, channels_a, H, W) in [-1, 1] to (N, channels_b, H, W) in [-1, 1]; draw noise from `rng` only."""
+        raise TypeError(f"{type(self).__name__} does not define translate()")
+
+    # -- state: what the loop saves, moves and counts ------------------------------------------------------------
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Every module held as an attribute, by name (known by its methods: this file imports no torch)."""
+        return {name: value for name, value in vars(self).items() if hasattr(value, "named_parameters")}
+
+    def state_dict(self) -> dict[str, dict[str, Any]]:
+        return {name: module.state_dict() for name, module in self.modules().items()}
+
+    def load_state_dict(self, state: Mapping[str, Mapping[str, Any]]) -> None:
+        for name, module in self.modules().items():
+            module.load_state_dict(state[name])
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Trainable parameters of each player."""
+        return {name: sum(p.numel() for p in getattr(self, name).parameters()) for name in self.players}

@@ -1,0 +1,94 @@
+"""What a number came from: source code, packages, hardware."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import socket
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow")
+# What a trained network depends on besides its method's own file.
+TRAINING_CODE = ("nn/*.py", "data/batches.py", "training.py", "method.py")
+
+
+def code_digest(*files: Path) -> str:
+    """A hash of what Python files do: of their syntax trees, so that comments, docstrings and layout do not count."""
+    digest = hashlib.sha256()
+    for file in files:
+        tree = ast.parse(file.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+                node.body = node.body[1:]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()
+
+
+@cache
+def training_digest() -> str:
+    """The hash of the harness's code that training runs through."""
+    package = Path(__file__).parent
+    return code_digest(*(file for pattern in TRAINING_CODE for file in sorted(package.glob(pattern))))
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of what the numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Revision of the repository around `folder`, and whether files in it were changed; empty outside of one."""
+
+    def git(*arguments: str) -> str:
+        run = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+        return run.stdout.strip()
+
+    try:
+        return {
+            "revision": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        }
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def hardware() -> dict[str, Any]:
+    """Host, processor and accelerators, as torch sees them where it is loaded already."""
+    found: dict[str, Any] = {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        found["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found
+
+
+def collect() -> dict[str, Any]:
+    """Everything above, for a trial's result."""
+    return {"packages": packages(), "hardware": hardware(), "git": git_state(Path(__file__).parent)}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

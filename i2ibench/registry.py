@@ -1,0 +1,112 @@
+"""Finds methods and data sources by name: built in, from an installed package, or from a file."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from i2ibench.errors import ConfigError
+from i2ibench.method import Method
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from i2ibench.data.source import Source
+
+ENTRY_POINTS = "i2ibench.methods"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the nearest valid name, and all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}available: {', '.join(known)}"
+
+
+@cache
+def methods() -> dict[str, str]:
+    """Every registered method: its name, and the module to import for it."""
+    found = {
+        module.name: f"i2ibench.methods.{module.name}"
+        for module in pkgutil.iter_modules(importlib.import_module("i2ibench.methods").__path__)
+    }
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name in found and found[point.name] != point.module:
+            raise ConfigError(
+                f"two methods are called '{point.name}': {found[point.name]} and {point.module}; rename one of them"
+            )
+        found[point.name] = point.module
+    return found
+
+
+def method(name: str, base: Path | None = None) -> type[Method]:
+    """The class of a method.
+
+    Args:
+        name: a registered name, or the path of a Python file that holds one Method subclass.
+        base: the folder that a relative path starts from.
+
+    Raises:
+        ConfigError: nothing has this name, or the file does not hold exactly one method.
+    """
+    if name.endswith(".py"):
+        return _only_method(_load_file((base or Path()) / name), name)
+    if name not in methods():
+        raise ConfigError(f"unknown method '{name}'; {did_you_mean(name, methods())}, or a path ending in .py")
+    return _only_method(importlib.import_module(methods()[name]), name)
+
+
+def method_file(method_class: type[Method]) -> Path:
+    """The source file of a method: part of what a trial's numbers depend on."""
+    return Path(inspect.getfile(method_class))
+
+
+def sources() -> dict[str, type[Source]]:
+    """The kinds of data set, by the name that `source:` takes."""
+    from i2ibench.data.folder import Folder
+    from i2ibench.data.glyphs import Glyphs
+
+    return {source.name: source for source in (Glyphs, Folder)}
+
+
+def _only_method(module: ModuleType, name: str) -> type[Method]:
+    own = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, Method) and value.__module__ == module.__name__
+    ]
+    if len(own) != 1:
+        raise ConfigError(
+            f"method '{name}': {module.__file__} must define exactly one subclass of Method, it has {len(own)}"
+        )
+    return own[0]
+
+
+def _load_file(path: Path) -> ModuleType:
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise ConfigError(f"method file {path} does not exist")
+    module_name = "i2ibench_file_" + "".join(c if c.isalnum() else "_" for c in str(path))
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise ConfigError(f"method file {path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,212 @@
+"""One directory per trial: atomic, resumable, never half-written. The store is the only truth about what was done.
+
+<store>/<trial id>/
+    spec.json             what the trial is
+    progress.json         what it is doing (state, step, rate, time left), rewritten as it runs
+    log.txt               what it printed, tracebacks included
+    checkpoints/          the last two, while it trains
+    weights.pt            the trained networks
+    outputs.npy           the translated test images, uint8 (N, H, W, 3)
+    curves.jsonl          losses against steps and seconds
+    result.json           written last: it is there, or the trial is not trained
+    scores/<key>.json     one per evaluation protocol, with per-image values in <key>.npz
+    error.json            why the last attempt failed
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from i2ibench.errors import StoreError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+STALE_SECONDS = 60.0  # a trial that has not said anything for so long is taken for dead
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file that appears under `path` only when the block ends well: written aside, synced, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(aside).chmod(0o644)  # mkstemp's 0600 would hide results from the rest of the group
+        Path(aside).replace(path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with atomic_write(path) as file:
+        json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The content of a JSON file, or None if there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"{path}: not valid JSON ({error}); delete the trial's directory to have it made again"
+        ) from None
+
+
+class Trial:
+    """Reads and writes one trial's directory. Creating the object touches no disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+
+    @cached_property
+    def lock(self) -> BaseFileLock:
+        """Held by whoever works on the trial, so that two drivers on one store do it once."""
+        from filelock import FileLock
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.path / ".lock")
+
+    def spec(self) -> dict[str, Any] | None:
+        return read_json(self.path / "spec.json")
+
+    def result(self) -> dict[str, Any] | None:
+        return read_json(self.path / "result.json")
+
+    def scores(self, key: str) -> dict[str, Any] | None:
+        return read_json(self.path / "scores" / f"{key}.json")
+
+    def error(self) -> dict[str, Any] | None:
+        return read_json(self.path / "error.json")
+
+    def progress(self) -> dict[str, Any] | None:
+        return read_json(self.path / "progress.json")
+
+    def curves(self) -> list[dict[str, Any]]:
+        try:
+            lines = (self.path / "curves.jsonl").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines]
+
+    def outputs(self) -> np.ndarray | None:
+        """Translated test images, uint8 (N, H, W, 3), memory-mapped; None before they exist."""
+        try:
+            return np.load(self.path / "outputs.npy", mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            return None
+
+    def per_image(self, key: str) -> dict[str, np.ndarray]:
+        """Per-image values by metric name, in the order of the test images."""
+        try:
+            with np.load(self.path / "scores" / f"{key}.npz", allow_pickle=False) as arrays:
+                return dict(arrays)
+        except FileNotFoundError:
+            return {}
+
+    def state(self, key: str, metrics: list[str] | tuple[str, ...] = ()) -> str:
+        """`done`, `trained` (not all scored under protocol `key`), `failed`, `running`, `interrupted` or `missing`."""
+        if self.result() is not None:
+            scores = self.scores(key)
+            if scores is not None and set(metrics) <= set(scores["values"]):
+                return "done"
+            state = "trained"
+        else:
+            state = "interrupted" if any(self.path.glob("checkpoints/*.pt")) else "missing"
+        if self.error() is not None:
+            return "failed"
+        progress = self.progress()
+        if progress is not None and progress["state"] != "done" and time.time() - progress["updated"] < STALE_SECONDS:
+            return "running"
+        return state
+
+    def write_spec(self, spec: Mapping[str, Any]) -> None:
+        write_json(self.path / "spec.json", spec)
+
+    def write_progress(self, state: str, **fields: Any) -> None:
+        write_json(self.path / "progress.json", {"state": state, "updated": time.time(), **fields})
+
+    def write_curves(self, curves: list[dict[str, Any]]) -> None:
+        with atomic_write(self.path / "curves.jsonl") as file:
+            file.writelines(json.dumps(row) + "\n" for row in curves)
+
+    def write_outputs(self, images: np.ndarray) -> None:
+        with atomic_write(self.path / "outputs.npy", "wb") as file:
+            np.save(file, images, allow_pickle=False)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Declare the trial trained. Everything else must be on disk by now."""
+        write_json(self.path / "result.json", result)
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+
+    def write_scores(self, key: str, scores: Mapping[str, Any], per_image: Mapping[str, np.ndarray]) -> None:
+        with atomic_write(self.path / "scores" / f"{key}.npz", "wb") as file:
+            np.savez_compressed(
+                file, allow_pickle=False, **{name: np.asarray(values) for name, values in per_image.items()}
+            )
+        write_json(self.path / "scores" / f"{key}.json", scores)
+
+    def write_error(self, kind: str, message: str) -> None:
+        write_json(self.path / "error.json", {"kind": kind, "error": message, "log": str(self.path / "log.txt")})
+
+    def clear_error(self) -> None:
+        (self.path / "error.json").unlink(missing_ok=True)
+
+
+class Store:
+    """The folder of all trials, and of what they share: decoded data and reference features."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path).expanduser().absolute()
+
+    def trial(self, trial_id: str) -> Trial:
+        return Trial(self.path / trial_id)
+
+    @property
+    def data_cache(self) -> Path:
+        return self.path / "_data"
+
+    @property
+    def feature_cache(self) -> Path:
+        return self.path / "_features"
+
+    def require_writable(self, needed_bytes: int = 0) -> None:
+        """Raise StoreError, before anything runs, if the store cannot be written or its disk is too full."""
+        require_writable(self.path, "store", needed_bytes)
+
+
+def require_writable(folder: Path, what: str, needed_bytes: int = 0) -> None:
+    """Raise StoreError if files cannot be made in `folder`, or its disk has fewer than `needed_bytes` left."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StoreError(
+            f"{what} {folder}: cannot be written ({error.strerror}); choose another with `{what}:`"
+        ) from None
+    if free < needed_bytes:
+        raise StoreError(
+            f"{what} {folder}: this benchmark needs about {needed_bytes / 1e6:.0f} MB "
+            f"and the disk has {free / 1e6:.0f} MB left; free some space or choose another place with `{what}:`"
+        )

@@ -1,0 +1,61 @@
+"""Methods are found by name, by entry point and by path; collisions and misspellings are refused."""
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from i2ibench import registry
+from i2ibench.errors import ConfigError
+from i2ibench.method import Method
+
+ONE = "from i2ibench.method import Method\nclass Mine(Method):\n    pass\n"
+
+
+def test_every_built_in_file_holds_one_method() -> None:
+    names = set(registry.methods())
+    assert {"copy", "oracle", "vae", "cvae", "pix2pix", "cyclegan", "unit", "munit"} <= names
+    for name in names:
+        assert issubclass(registry.method(name), Method)
+
+
+def test_a_path_is_a_method(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(ONE)
+    assert registry.method("mine.py", tmp_path).__name__ == "Mine"
+    assert registry.method(str(tmp_path / "mine.py")) is registry.method("./mine.py", tmp_path), "imported once"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1\n", "exactly one subclass of Method, it has 0"),
+        (ONE + "class Other(Method):\n    pass\n", "exactly one subclass of Method, it has 2"),
+        ("import nothing_of_this_name\n", "cannot be imported: ModuleNotFoundError"),
+        ("def broken(:\n", "cannot be imported: SyntaxError"),
+    ],
+)
+def test_files_that_are_no_method(tmp_path: Path, source: str, message: str) -> None:
+    (tmp_path / "bad.py").write_text(source)
+    with pytest.raises(ConfigError, match=message):
+        registry.method("bad.py", tmp_path)
+
+
+def test_an_entry_point_adds_a_method_and_a_collision_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(name: str):
+        return lambda group: [EntryPoint(name, "tests_of_somebody.method", group)]
+
+    monkeypatch.setattr(registry, "entry_points", points("theirs"))
+    registry.methods.cache_clear()
+    assert registry.methods()["theirs"] == "tests_of_somebody.method"
+    monkeypatch.setattr(registry, "entry_points", points("pix2pix"))
+    registry.methods.cache_clear()
+    with pytest.raises(ConfigError, match="two methods are called 'pix2pix'"):
+        registry.methods()
+    registry.methods.cache_clear()
+
+
+def test_did_you_mean() -> None:
+    assert (
+        registry.did_you_mean("cyclgan", ["cyclegan", "unit"]) == "did you mean 'cyclegan'? available: cyclegan, unit"
+    )
+    assert registry.did_you_mean("zzz", ["unit"]) == "available: unit"

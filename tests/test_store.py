@@ -1,0 +1,100 @@
+"""The store: atomic files, and states that say what is true."""
+
+import errno
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from i2ibench.errors import StoreError
+from i2ibench.store import STALE_SECONDS, Store, atomic_write, read_json, require_writable
+
+
+@pytest.fixture
+def trial(tmp_path: Path):
+    return Store(tmp_path).trial("t-1")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "x.txt"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), atomic_write(file) as out:
+        out.write("half")
+        raise RuntimeError
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file], "nothing is left aside"
+
+
+def test_states_of_a_trial_follow_its_files(trial) -> None:
+    key = "p"
+    assert trial.state(key) == "missing"
+    trial.write_progress("training", step=1)
+    assert trial.state(key) == "running"
+    (trial.path / "checkpoints").mkdir()
+    (trial.path / "checkpoints" / "000000001-aa.pt").touch()
+    stale = json.loads((trial.path / "progress.json").read_text()) | {"updated": time.time() - STALE_SECONDS - 1}
+    (trial.path / "progress.json").write_text(json.dumps(stale))
+    assert trial.state(key) == "interrupted", "nobody has said anything for a while"
+    trial.write_error("FAILED", "boom")
+    assert trial.state(key) == "failed"
+    trial.clear_error()
+    trial.write_result({"id": trial.id})
+    assert not (trial.path / "checkpoints").exists(), "checkpoints of a finished training are only ballast"
+    assert trial.state(key) == "trained"
+    trial.write_scores(key, {"values": {"ssim": 1.0}}, {"ssim": np.ones(3)})
+    assert trial.state(key, ["ssim"]) == "done"
+    assert trial.state(key, ["ssim", "fid"]) == "trained", "a metric is missing"
+    assert trial.state("other") == "trained"
+    assert trial.per_image(key)["ssim"].tolist() == [1, 1, 1]
+
+
+def test_outputs_and_curves_come_back_as_they_were(trial) -> None:
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    trial.write_outputs(images)
+    trial.write_curves([{"step": 1, "g.l1": 0.5}, {"step": 2, "g.l1": 0.25}])
+    assert np.array_equal(trial.outputs(), images)
+    assert trial.curves()[1] == {"step": 2, "g.l1": 0.25}
+
+
+def test_nan_never_reaches_a_json_file(trial) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        trial.write_result({"fid": float("nan")})
+    assert trial.result() is None
+
+
+def test_damaged_json_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"id": ')
+    with pytest.raises(StoreError, match=r"result\.json: not valid JSON"):
+        read_json(tmp_path / "result.json")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be written") as caught:
+        require_writable(tmp_path / "file" / "runs", "store")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(StoreError, match="cannot be written"):
+        require_writable(Path("/proc/runs"), "store")
+
+
+def test_a_disk_that_is_too_full_is_refused_beforehand(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"needs about \d+ MB and the disk has \d+ MB left"):
+        require_writable(tmp_path, "store", needed_bytes=1 << 60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real error of a full disk (ENOSPC, from /dev/full), in the middle of a write."""
+    file = tmp_path / "x.txt"
+    real = os.fdopen
+    monkeypatch.setattr(
+        os, "fdopen", lambda handle, *a, **k: (os.close(handle), real(os.open("/dev/full", os.O_WRONLY), *a, **k))[1]
+    )
+    with pytest.raises(OSError, match="No space left") as caught, atomic_write(file) as out:
+        out.write("x" * 100_000)
+    assert caught.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
