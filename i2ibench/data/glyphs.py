@@ -1,0 +1,215 @@
+"""glyphs: the same characters drawn by two fonts that matplotlib ships. Real paired data with nothing to download."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from i2ibench.data.images import Allocate, Images, Progress, in_memory
+from i2ibench.data.source import Pairing, Source, SourceParams
+from i2ibench.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+VERSION = 1  # part of the fingerprint: raise it when anything below changes a pixel or the split
+TEST_SHARE = 0.27  # of the characters, by hash
+FEWEST = 100  # characters that two fonts must share to make a data set
+REFERENCES = (64, 32)  # image sizes at which drawings are compared with each other; each rounds in its own way
+ALIKE = 16.0  # mean squared difference (of 255^2) below which two drawings count as the same: rounding, not design
+FILL = 1.25  # em over image size: a capital fills the image; what is larger is drawn smaller
+
+
+class GlyphParams(SourceParams):
+    source_font: str = Field("DejaVu Sans", description="font of domain A, one that matplotlib ships")
+    target_font: str = Field("DejaVu Serif", description="font of domain B, one that matplotlib ships")
+
+
+class Glyphs(Source):
+    """One pair per character that both fonts draw, black on white, on one baseline; split by character."""
+
+    name = "glyphs"
+    description = "characters drawn by two fonts that matplotlib ships (DejaVu Sans to DejaVu Serif)"
+    Params = GlyphParams
+
+    def __init__(self, params: GlyphParams, base: Path | None = None) -> None:
+        super().__init__(params, base)
+        self.fonts = _font_file(params.source_font), _font_file(params.target_font)
+        if self.fonts[0] == self.fonts[1]:
+            raise DataError(f"glyphs: source_font and target_font are both {params.source_font!r}: name two fonts")
+        shared = len(_shared_characters(*self.fonts))
+        if shared < FEWEST:
+            raise DataError(
+                f"glyphs: {params.source_font!r} and {params.target_font!r} share {shared} printable characters, "
+                f"which is fewer than {FEWEST}: choose fonts of the same alphabets"
+            )
+
+    @property
+    def pairing(self) -> Pairing:
+        return "paired"
+
+    def summary(self) -> dict[str, int]:
+        train, test = _split(*self.fonts)
+        return {"train_a": len(train), "train_b": len(train), "test_a": len(test), "test_b": len(test)}
+
+    def fingerprint(self, cache_dir: Path | None = None) -> str:
+        """Over all that decides a pixel: fonts (their bytes), rasteriser, characters, and the version of this file."""
+        from PIL import features
+
+        content = [
+            VERSION,
+            features.version("freetype2"),
+            [hashlib.sha256(font.read_bytes()).hexdigest() for font in self.fonts],
+            "".join(_shared_characters(*self.fonts)),
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:
+        train, test = _split(*self.fonts)
+        done, total = 0, len(train) + len(test)
+        arrays: dict[str, np.ndarray] = {}
+        for split, characters, size in (("train", train, self.params.train_size), ("test", test, self.params.size)):
+            a, b = (allocate(f"{split}_{domain}", (len(characters), size, size, 3)) for domain in "ab")
+            arrays |= {f"{split}_a": a, f"{split}_b": b}
+            first, second = (a, b) if self.params.direction == "AtoB" else (b, a)
+            for i, character in enumerate(characters):
+                first[i], second[i] = _draw(character, self.fonts, size)[..., None]
+                done += 1
+                if progress and (done % 100 == 0 or done == total):
+                    progress(done, total)
+        names = tuple(f"U+{ord(character):04X}" for character in test)
+        return Images(**arrays, test_names=names, paired=True, fingerprint=self.fingerprint())
+
+
+def font_names() -> dict[str, Path]:
+    """The fonts that matplotlib ships, by file name without its ending, such as DejaVuSans-Bold."""
+    spec = find_spec("matplotlib")  # finds the folder without importing matplotlib, which takes long
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError("glyphs: matplotlib, whose fonts it draws, is not installed: pip install matplotlib")
+    folder = Path(spec.submodule_search_locations[0], "mpl-data", "fonts", "ttf")
+    return {path.stem: path for path in sorted(folder.glob("*.ttf"))}
+
+
+def _font_file(name: str) -> Path:
+    """The file of a font, however its name is spaced: "DejaVu Sans Bold", "DejaVuSans-Bold"."""
+
+    def plain(text: str) -> str:
+        return text.replace(" ", "").replace("-", "").lower()
+
+    fonts = {plain(stem): path for stem, path in font_names().items()}
+    if plain(name) in fonts:
+        return fonts[plain(name)]
+    close = get_close_matches(plain(name), fonts, n=1, cutoff=0.4)
+    hint = f"did you mean {fonts[close[0]].stem}?" if close else f"there are {', '.join(font_names())}"
+    raise DataError(f"glyphs: matplotlib ships no font {name!r}: {hint}")
+
+
+@lru_cache
+def _shared_characters(font_a: Path, font_b: Path) -> tuple[str, ...]:
+    """Characters that both fonts map to a glyph, without spaces, control and private characters and combining marks."""
+    import unicodedata
+
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    maps = []
+    for path in (font_a, font_b):
+        with TTFont(path, lazy=True) as font:
+            maps.append(set(font.getBestCmap() or ()))
+    shared = (chr(point) for point in sorted(maps[0] & maps[1]))
+    return tuple(c for c in shared if unicodedata.category(c)[0] not in "ZCM")
+
+
+@lru_cache
+def _split(font_a: Path, font_b: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Train and test characters, each in the order of their code points; the same whatever the image size.
+
+    Characters that look alike in either font (Latin A, Greek Alpha, Cyrillic A) stay on one side of the split, or a
+    test image would have been seen in training. A pair that looks like an earlier one in both fonts is left out, and so
+    is one that looks the same in both (box drawing): there is nothing to translate. The hash of a group's first
+    character decides its side.
+    """
+    from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+
+    fonts = (font_a, font_b)
+    characters = [c for c in _shared_characters(*fonts) if all(_ink(font, 32, c)[1].size for font in fonts)]
+    drawn = {(f, s): np.stack([_draw(c, (f,), s)[0] for c in characters]) for f in fonts for s in REFERENCES}
+    kept = np.flatnonzero(np.all([_difference(drawn[font_a, s], drawn[font_b, s]) > ALIKE for s in REFERENCES], axis=0))
+    alike = {key: _alike(images[kept]) for key, images in drawn.items()}
+    repeats = np.tril(alike[font_a, 64] & alike[font_b, 64], -1).any(axis=1)
+    _, groups = connected_components(np.any(list(alike.values()), axis=0), directed=False)
+    _, firsts = np.unique(groups, return_index=True)
+    train: list[str] = []
+    test: list[str] = []
+    for i, group, repeat in zip(kept, groups, repeats, strict=True):
+        first = characters[kept[firsts[group]]]
+        share = int.from_bytes(hashlib.sha256(first.encode()).digest()[:8], "big") / 2**64
+        if not repeat:
+            (test if share < TEST_SHARE else train).append(characters[i])
+    return tuple(train), tuple(test)
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean squared difference (N,) of uint8 images (N, size, size)."""
+    return ((a.astype(np.int32) - b) ** 2).mean(axis=(1, 2))
+
+
+def _alike(images: np.ndarray) -> np.ndarray:
+    """Which of N uint8 images (N, size, size) look alike: bool (N, N), compared at 16 x 16.
+
+    All numbers are whole and below 2^53, so that this is exact, and the split the same on every machine.
+    """
+    n, size, _ = images.shape
+    block = size // 16
+    x = (255 - images).reshape(n, 16, block, 16, block).sum(axis=(2, 4), dtype=np.float64).reshape(n, 256)
+    norms = (x * x).sum(axis=1)
+    return norms[:, None] + norms - 2 * (x @ x.T) < ALIKE * 256 * block**4
+
+
+def _draw(character: str, fonts: tuple[Path, ...], size: int) -> np.ndarray:
+    """A character in each of the fonts, uint8 (fonts, size, size), black on white.
+
+    All at one scale, as large as fits, and on one baseline; centred, each in width and all together in height.
+    """
+    room = size - 2 * max(1, size // 32)
+    em = int(FILL * size)
+    while True:
+        boxes, inks = zip(*(_ink(font, em, character) for font in fonts), strict=True)
+        top, bottom = min(box[1] for box in boxes), max(box[3] for box in boxes)
+        extent = max(bottom - top, *(ink.shape[1] for ink in inks))
+        if extent <= room:
+            break
+        em = min(em - 1, em * room // extent)  # hinting rounds, so that this may take a second try
+    images = np.full((len(fonts), size, size), 255, np.uint8)
+    for image, box, ink in zip(images, boxes, inks, strict=True):
+        y, x = (size - (bottom - top)) // 2 + box[1] - top, (size - ink.shape[1]) // 2
+        image[y : y + ink.shape[0], x : x + ink.shape[1]] -= ink
+    return images
+
+
+@lru_cache(maxsize=64)
+def _ink(font: Path, em: int, character: str) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """Where a character leaves ink (left, top, right, bottom; from the baseline's left end), and how much (0-255)."""
+    from PIL import Image, ImageDraw
+
+    face = _face(font, em)
+    left, top, right, bottom = (int(edge) for edge in face.getbbox(character, anchor="ls"))  # with some white around
+    image = Image.new("L", (max(right - left, 1), max(bottom - top, 1)))
+    ImageDraw.Draw(image).text((-left, -top), character, fill=255, font=face, anchor="ls")
+    box = image.getbbox() or (0, 0, 0, 0)
+    return (left + box[0], top + box[1], left + box[2], top + box[3]), np.asarray(image.crop(box))
+
+
+@cache
+def _face(path: Path, em: int) -> FreeTypeFont:
+    from PIL import ImageFont
+
+    # The basic layout draws one character as every build of Pillow does; Raqm is not always there.
+    return ImageFont.truetype(str(path), em, layout_engine=ImageFont.Layout.BASIC)

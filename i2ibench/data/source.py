@@ -1,0 +1,75 @@
+"""What every data set can do: say what it holds, prove that it has not changed, and decode itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from i2ibench.data.cache import load as load
+from i2ibench.data.images import Allocate, Progress, in_memory
+from i2ibench.data.images import Images as Images
+
+Pairing = Literal["paired", "unpaired"]
+
+
+class SourceParams(BaseModel):
+    """Settings that every data set has. Each field is a key of a `data:` entry of the benchmark file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(64, ge=4, description="width and height of the images, in pixels")
+    direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which domain is translated into which")
+    flip: bool = Field(False, description="mirror training images left to right, every other one by chance")
+    load_size: int | None = Field(
+        None, description="train on random size x size crops of images of this width and height (default: no crops)"
+    )
+    fit: Literal["squash", "crop"] = Field(
+        "squash", description="how an image that is not square becomes so: squash the longer side, or crop it"
+    )
+
+    @model_validator(mode="after")
+    def _crops_fit(self) -> SourceParams:
+        if self.load_size is not None and self.load_size < self.size:
+            raise ValueError(f"load_size ({self.load_size}) must be at least size ({self.size})")
+        return self
+
+    @property
+    def train_size(self) -> int:
+        """Width and height at which training images are kept."""
+        return self.load_size or self.size
+
+
+class Source(ABC):
+    """One kind of data set. A subclass sets the class attributes and answers the five questions below.
+
+    Making one is cheap and reads no pixels, yet raises DataError where a glance shows that it cannot be used.
+    """
+
+    name: ClassVar[str]  # as written after `source:` in the benchmark file
+    description: ClassVar[str]
+    Params: ClassVar[type[SourceParams]] = SourceParams
+
+    def __init__(self, params: Any, base: Path | None = None) -> None:
+        """`params` is a `Params`; relative paths in it are relative to `base` (the benchmark file's folder)."""
+        self.params = params
+        self.base = base or Path()
+
+    @property
+    @abstractmethod
+    def pairing(self) -> Pairing:
+        """Whether a[i] and b[i] belong together."""
+
+    @abstractmethod
+    def summary(self) -> dict[str, int]:
+        """How many images there are: {"train_a": n, "train_b": n, "test_a": n, "test_b": n}."""
+
+    @abstractmethod
+    def fingerprint(self, cache_dir: Path | None = None) -> str:
+        """sha256 (hex) of the content, whatever the size and direction. `cache_dir` may remember slow parts of it."""
+
+    @abstractmethod
+    def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:
+        """Fill arrays got from `allocate` with all images, A and B as `direction` says."""
