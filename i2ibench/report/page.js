@@ -1,0 +1,33 @@
+// Sorts a leaderboard by the header that is clicked; the reference rows stay where they are. Opens all details on paper.
+for (const table of document.querySelectorAll("table.leaderboard")) {
+  const body = table.querySelector("tbody.ranked");
+  const headers = [...table.querySelectorAll("thead tr:last-child th")];
+  headers.forEach((header, column) => {
+    if (!header.dataset.sort) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...header.childNodes);
+    header.append(button);
+    button.addEventListener("click", () => sortBy(body, headers, column));
+  });
+}
+
+function sortBy(body, headers, column) {
+  const header = headers[column];
+  const first = header.dataset.sort === "descending" ? "descending" : "ascending"; // the best on top
+  const other = first === "ascending" ? "descending" : "ascending";
+  const order = header.getAttribute("aria-sort") === first ? other : first;
+  const sign = order === "ascending" ? 1 : -1;
+  const asText = header.dataset.sort === "text";
+  const key = (row) => (asText ? row.cells[column].textContent.trim() : row.cells[column].dataset.value);
+  const compare = (a, b) => {
+    const [x, y] = [key(a), key(b)];
+    if (x === "" || y === "") return (x === "") - (y === ""); // no value: last, whatever the order
+    return sign * (asText ? x.localeCompare(y) : x - y);
+  };
+  body.append(...[...body.rows].sort(compare));
+  headers.forEach((each) => each.removeAttribute("aria-sort"));
+  header.setAttribute("aria-sort", order);
+}
+
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));

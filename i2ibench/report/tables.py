@@ -1,0 +1,114 @@
+"""Leaderboards as text: numbers as people read them, the Markdown document, and the table behind the CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from i2ibench.report.leaderboard import Board, Column, Row
+from i2ibench.statistics import Summary
+
+DASH = "–"
+
+
+def number(column: Column, value: float) -> str:
+    """A value of a column as people read it: 4.2M parameters, 1.5 min, 0.123."""
+    if column.kind == "score":
+        return f"{value:.{column.decimals}f}"
+    if column.name == "parameters":
+        return _short(value)
+    if column.unit == "s":
+        for size, unit in ((3600, "h"), (60, "min")):
+            if value >= 2 * size:
+                return f"{value / size:.1f} {unit}"
+        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"
+
+
+def _short(value: float) -> str:
+    for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{suffix}"
+    return f"{value:.0f}"
+
+
+def text(column: Column, summary: Summary | None) -> str:
+    """A cell: mean ± half-width for a score with an interval, the mean alone otherwise, a dash for nothing."""
+    if summary is None:
+        return DASH
+    mean = number(column, summary.mean)
+    if column.kind == "cost" or summary.half_width is None:
+        return mean
+    return f"{mean} ± {number(column, summary.half_width)}"
+
+
+def to_frame(boards: Sequence[Board]) -> pd.DataFrame:
+    """One row per data set and method. Per score: mean, `_sd`, `_half_width` (95 % Student t), `_n`; costs as means."""
+    records = []
+    for board in boards:
+        for row in (*board.rows, *board.references):
+            record: dict[str, object] = {
+                "data": board.data,
+                "label": row.label,
+                "method": row.method,
+                "reference": row.reference,
+                "state": row.state,
+                "seeds_done": row.seeds_done,
+                "seeds": row.seeds,
+                "mean_rank": row.mean_rank,
+            }
+            for column in board.columns:
+                summary = row.cells.get(column.name)
+                record[column.name] = summary and summary.mean
+                if column.kind == "score":
+                    record[f"{column.name}_sd"] = summary and summary.sd
+                    record[f"{column.name}_half_width"] = summary and summary.half_width
+                    record[f"{column.name}_n"] = summary.n if summary else 0
+            records.append(record)
+    return pd.DataFrame(records)
+
+
+def to_markdown(name: str, boards: Sequence[Board]) -> str:
+    """The leaderboards as a Markdown document."""
+    parts = [f"# {_plain(name)}"]
+    for board in boards:
+        parts += [f"## {_plain(board.data)}", _markdown_table(board), _markdown_notes(board)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _markdown_table(board: Board) -> str:
+    def cell(row: Row, column: Column) -> str:
+        content = text(column, row.cells.get(column.name))
+        return f"**{content}**" if column.name in row.best else content
+
+    rows = [
+        [
+            f"*{_plain(row.label)}*" if row.reference else _plain(row.label),
+            f"{row.mean_rank:.2g}" if row.mean_rank is not None else DASH,
+            *(cell(row, column) for column in board.columns),
+            f"{row.seeds_done}/{row.seeds}" if row.state == "done" else row.state.upper(),
+        ]
+        for row in (*board.rows, *board.references)
+    ]
+    headers = ["method", "mean rank", *(f"{column.title} {column.arrow}" for column in board.columns), "seeds"]
+    return pd.DataFrame(rows, columns=headers).to_markdown(index=False, disable_numparse=True)
+
+
+def _markdown_notes(board: Board) -> str:
+    notes = [
+        "Means over seeds ± half-width of the 95 % Student t interval; the best mean of each score is bold. "
+        "Rows in italics are references that bound the scale; they are not ranked."
+    ]
+    notes += [
+        f"- {_plain(problem.label)}{'' if problem.seed is None else f' (seed {problem.seed})'}: "
+        f"{problem.state.upper()}: {_plain(problem.reason)}{f' (log: {_plain(problem.log)})' if problem.log else ''}"
+        for problem in board.problems
+    ]
+    return "\n".join([notes[0], "", *notes[1:]]).rstrip()
+
+
+def _plain(words: str) -> str:
+    """Text of unknown origin as one line of Markdown that shows it and obeys none of it."""
+    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~" else letter for letter in " ".join(words.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

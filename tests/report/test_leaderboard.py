@@ -1,0 +1,119 @@
+"""Who stands where, what a cell says, and the tables that are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from i2ibench import results
+from i2ibench.report import leaderboard, tables
+from i2ibench.report.leaderboard import Board, Column
+from i2ibench.statistics import summarise
+
+GOOD = {"fid": 10.0, "kid": 0.01, "lpips": 0.1, "ssim": 0.9, "psnr": 20.0}
+BAD = {"fid": 90.0, "kid": 0.20, "lpips": 0.4, "ssim": 0.4, "psnr": 10.0}
+
+
+def board(benchmark: Any) -> Board:
+    (only,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    return only
+
+
+def test_best_mean_rank_stands_first_whatever_the_order_of_the_file(benchmark: Any) -> None:
+    benchmark.finish(benchmark.spec("bad", 0), BAD)
+    benchmark.finish(benchmark.spec("good", 0), GOOD)
+    first, second = board(benchmark).rows
+    assert (first.label, first.mean_rank, first.best) == ("good", 1.0, frozenset(GOOD))
+    assert (second.label, second.mean_rank, second.best) == ("bad", 2.0, frozenset())
+
+
+def test_references_are_not_ranked_and_win_nothing(finished: Any) -> None:
+    made = board(finished)
+    assert [row.label for row in made.references] == ["copy", "oracle"]
+    assert all(row.mean_rank is None and not row.best for row in made.references)
+    assert made.rows[0].label == "pix2pix"
+    assert "fid" in made.rows[0].best  # though oracle's is far lower
+
+
+def test_oracle_has_no_paired_scores(finished: Any) -> None:
+    oracle = board(finished).references[1]
+    assert oracle.cells.get("fid") is not None
+    assert oracle.cells.get("ssim") is None
+
+
+def test_a_failed_seed_leaves_the_mean_of_the_others_and_a_reason(finished: Any) -> None:
+    made = board(finished)
+    unit = next(row for row in made.rows if row.label == "UNIT")
+    assert (unit.seeds_done, unit.seeds, unit.state) == (1, 2, "done")
+    assert unit.cells["fid"] == summarise([120.0])
+    states = {(problem.label, problem.state) for problem in made.problems}
+    assert states == {
+        ("UNIT", "diverged"),
+        ("<script>alert(1)</script>", "failed"),
+        ("late", "missing"),
+        ("pix2pix on unpaired", "skipped"),
+    }
+
+
+def test_a_method_that_lacks_a_metric_is_behind_those_that_do_not(benchmark: Any) -> None:
+    benchmark.finish(benchmark.spec("partial", 0), {"fid": 1.0})
+    benchmark.finish(benchmark.spec("bad", 0), BAD)
+    rows = board(benchmark).rows
+    assert [row.label for row in rows] == ["bad", "partial"]
+    assert rows[1].mean_rank is None
+
+
+def test_slugs_of_different_labels_differ() -> None:
+    taken: list[str] = []
+    for label in ("a b", "a-b", "A/B", "漢字"):
+        taken.append(leaderboard._slug(label, taken))
+    assert taken == ["a-b", "a-b-2", "a-b-3", "data"]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "value", "text"),
+    [
+        ("parameters", "", 4_213_004, "4.21M"),
+        ("parameters", "", 950, "950"),
+        ("train_seconds", "s", 7.26, "7.3 s"),
+        ("train_seconds", "s", 98.4, "98 s"),
+        ("train_seconds", "s", 150, "2.5 min"),
+        ("train_seconds", "s", 9000, "2.5 h"),
+        ("images_per_second", "1/s", 1234.5, "1,234"),
+        ("images_per_second", "1/s", 3.14, "3.1"),
+    ],
+)
+def test_costs_read_well(name: str, unit: str, value: float, text: str) -> None:
+    assert tables.number(Column(name, name, unit, False, "", "cost"), value) == text
+
+
+def test_a_column_shows_three_digits_of_its_smallest_mean() -> None:
+    assert leaderboard._decimals(pd.Series([0.00531, 0.21])) == 5
+    assert leaderboard._decimals(pd.Series([42.5, 190.0])) == 1
+    assert leaderboard._decimals(pd.Series([420.0, 190.0])) == 0
+    assert leaderboard._decimals(pd.Series([1e-9])) == 5
+    assert leaderboard._decimals(pd.Series([], dtype=float)) == 3
+
+
+def test_csv_holds_mean_spread_and_n(report: Path) -> None:
+    table = pd.read_csv(report / "leaderboard.csv").set_index("label")
+    assert table.loc["UNIT", ["fid", "fid_n", "seeds_done", "seeds"]].tolist() == [120.0, 1, 1, 2]
+    assert pd.isna(table.loc["UNIT", "fid_half_width"])
+    assert table.loc["oracle", "fid"] == pytest.approx(4.25)
+    assert table.loc["oracle", "fid_half_width"] == pytest.approx(12.7062 * 0.0707107 / 2**0.5, rel=1e-4)
+    assert pd.isna(table.loc["oracle", "ssim"])
+    assert table.loc["late", "state"] == "missing"
+
+
+def test_markdown_shows_names_as_they_are_and_says_what_failed(report: Path) -> None:
+    text = (report / "leaderboard.md").read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "pix2pix lambda\\_l1=10" in text
+    assert "**42.5 ±" in text
+    assert "DIVERGED: generator.kl became NaN at step 210" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1

@@ -1,0 +1,229 @@
+"""index.html: what it says, that nothing in it is obeyed or loaded, and that a real browser opens and sorts it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2ibench import results
+from i2ibench.report import leaderboard, page
+
+
+@pytest.fixture(scope="module")
+def html(report: Path) -> str:
+    return (report / "index.html").read_text(encoding="utf-8")
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and whether all that were opened were closed."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.seen if name == tag]
+
+
+def words(html: str) -> str:
+    """The text of the page, on one line."""
+    return " ".join(re.sub(r"<[^>]*>", "", html).split())
+
+
+def test_the_summary_names_the_winner_with_interval_and_n(html: str) -> None:
+    lead = words(html[html.index('<p class="lead">') : html.index('<p class="status">')])
+    assert lead.startswith(
+        "On glyphs (48 test images) pix2pix has the best mean FID (VGG16) (42.5 ± 21.9, n = 2), KID (VGG16) ("
+    )
+    assert lead.count("n = 2") == 5
+    assert "the leader’s interval overlaps another method’s" in lead
+
+
+def test_the_status_counts_what_happened(html: str) -> None:
+    status = words(html[html.index('<p class="status">') : html.index("<nav")])
+    assert status == "16 of 19 trials finished, 1 diverged, 1 failed, 1 missing, 1 skipped."
+
+
+def test_text_of_others_is_shown_and_not_obeyed(html: str) -> None:
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "RuntimeError: &lt;b&gt;boom&lt;/b&gt; &amp; more" in html
+    assert len(Tags(html).all("script")) == 1
+
+
+def test_nothing_is_loaded_from_elsewhere(html: str) -> None:
+    tags = Tags(html)
+    sources = [
+        value
+        for _, attributes in tags.seen
+        for name, value in attributes.items()
+        if name in ("src", "srcset", "data", "poster")
+    ]
+    assert sources
+    assert all(value and value.startswith("data:image/") for value in sources)
+    links = [attributes["href"] for _, attributes in tags.seen if "href" in attributes]
+    assert all(not re.match(r"[a-z]+:|//", link or "") or link == "data:," for link in links)
+    assert not re.search(r"url\(|@import|https?://", html[: html.index("</style>")])
+
+
+def test_links_lead_to_files_and_sections_that_exist(html: str, report: Path) -> None:
+    tags = Tags(html)
+    anchors = {attributes.get("id") for _, attributes in tags.seen}
+    for link in (attributes["href"] for attributes in tags.all("a")):
+        assert link
+        assert link[1:] in anchors if link.startswith("#") else (report / link).exists(), link
+
+
+def test_a_screen_reader_gets_all(html: str) -> None:
+    tags = Tags(html)
+    assert tags.open == []
+    assert tags.all("html")[0]["lang"] == "en"
+    assert all(len(image.get("alt") or "") > 30 for image in tags.all("img"))
+    assert len(tags.all("img")) == 4
+    assert len(tags.all("caption")) == len(tags.all("table"))
+    assert all("scope" in header for header in tags.all("th"))
+
+
+def test_protocol_provenance_and_yaml_are_there(html: str) -> None:
+    text = words(html)
+    assert "metrics.fid.torch version2.15.0" in text
+    assert "packages.torch2.15.0" in text
+    assert "FID is rank-deficient." in text
+    assert "i2ibench report benchmark.yaml" in text
+    assert "&#34;pix2pix lambda_l1=10&#34;" in html  # from the YAML as run
+
+
+def test_oracle_explains_its_dashes(finished: Any) -> None:
+    (board,) = leaderboard.build(results.frame(finished.plan, finished.store), finished.plan)
+    cell = page.cell(board, board.references[1], next(column for column in board.columns if column.name == "ssim"))
+    assert (cell.text, cell.sort) == ("–", None)
+    assert "do not belong to their inputs" in cell.note
+
+
+def test_no_win_without_a_rival(benchmark: Any) -> None:
+    benchmark.method("pix2pix", 0.5)
+    benchmark.references()
+    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    assert page.wins(board) == []
+
+
+def test_intervals_that_do_not_overlap_are_not_said_to(benchmark: Any) -> None:
+    for label, fid in (("a", 10.0), ("b", 200.0)):
+        for seed in range(2):
+            benchmark.finish(
+                benchmark.spec(label, seed),
+                {"fid": fid + seed, "kid": 0.1 + seed, "lpips": 0.1, "ssim": 0.5, "psnr": 9.0},
+            )
+    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    assert "FID (VGG16)" not in page.overlapping(board)
+
+
+# -- in a real browser -------------------------------------------------------------------------------------------
+
+Browser = Callable[..., subprocess.CompletedProcess[str]]
+
+SORTING = """
+<script>
+const table = document.querySelector("table.leaderboard");
+const text = (selector) => [...table.querySelectorAll(selector)].map((th) => th.innerText.split(/\\s/)[0]).join();
+const order = () => text("tbody.ranked th");
+const click = (title) => [...table.querySelectorAll("th button")].find((b) => b.textContent.startsWith(title)).click();
+const log = [order()];
+for (const title of ["FID", "FID", "PSNR", "Method", "Mean rank"]) { click(title); log.push(title + ":" + order()); }
+log.push("sorted:" + table.querySelectorAll("th[aria-sort]").length);
+log.push("references:" + text("tbody.references th[scope=row]"));
+log.push("broken:" + [...document.images].filter((image) => !image.naturalWidth).length);
+log.push("requests:" + performance.getEntriesByType("resource").filter((one) => !one.name.startsWith("data:")).length);
+document.documentElement.dataset.log = log.join("|");
+</script>
+"""
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Browser:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+
+    def run(url: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [
+                program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                "--disable-sync", "--disable-component-update", "--no-first-run",
+                "--hide-scrollbars", "--enable-logging=stderr",
+                f"--user-data-dir={tmp_path / 'profile'}", *options, url.as_uri(),
+            ],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_browser_sorts_it_without_errors_or_requests(
+    report: Path, tmp_path: Path, chromium: Browser, html: str
+) -> None:
+    instrumented = tmp_path / "index.html"
+    instrumented.write_text(html.replace("</body>", f"{SORTING}</body>"), encoding="utf-8")
+    run = chromium(instrumented, "--dump-dom")
+    assert "CONSOLE" not in run.stderr
+    found = re.search(r'data-log="([^"]*)"', run.stdout)
+    assert found
+    ranked = "pix2pix,pix2pix,CycleGAN,MUNIT,cVAE,UNIT,VAE,&lt;script&gt;alert(1)&lt;/script&gt;,late"
+    first, fid, fid_again, psnr, method, rank, *facts = found[1].split("|")
+    unranked = ",&lt;script&gt;alert(1)&lt;/script&gt;,late"
+    assert first == ranked
+    assert fid == f"FID:pix2pix,pix2pix,CycleGAN,UNIT,MUNIT,cVAE,VAE{unranked}"
+    assert fid_again == f"FID:VAE,cVAE,MUNIT,UNIT,CycleGAN,pix2pix,pix2pix{unranked}"  # what has no value stays last
+    assert psnr == f"PSNR:pix2pix,pix2pix,CycleGAN,MUNIT,cVAE,UNIT,VAE{unranked}"  # the best on top
+    assert method == "Method:&lt;script&gt;alert(1)&lt;/script&gt;,cVAE,CycleGAN,late,MUNIT,pix2pix,pix2pix,UNIT,VAE"
+    assert rank.startswith("Mean rank:pix2pix,pix2pix,CycleGAN,MUNIT")
+    assert facts == ["sorted:1", "references:copy,oracle", "broken:0", "requests:0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scheme", "dark"), [("1", False), ("0", True)])
+def test_a_browser_draws_it_light_and_dark(
+    report: Path, tmp_path: Path, chromium: Browser, scheme: str, dark: bool
+) -> None:
+    picture = tmp_path / "page.png"
+    chromium(
+        report / "index.html",
+        f"--blink-settings=preferredColorScheme={scheme}",
+        f"--screenshot={picture}",
+        "--window-size=1400,1400",
+    )
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("L"))
+    assert pixels.shape == (1400, 1400)
+    assert (np.median(pixels) < 60) == dark
+    assert pixels.std() > 10
+
+
+@pytest.mark.slow
+def test_it_prints(report: Path, tmp_path: Path, chromium: Browser) -> None:
+    paper = tmp_path / "page.pdf"
+    chromium(report / "index.html", f"--print-to-pdf={paper}", "--blink-settings=preferredColorScheme=0")
+    assert paper.read_bytes().startswith(b"%PDF")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 15

@@ -1,0 +1,158 @@
+"""A report as files: what there is, that it is whole, and that figures hold what they should."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from i2ibench import results
+from i2ibench.errors import StoreError
+from i2ibench.report import leaderboard, samples
+from i2ibench.report.style import COLOURS, MARKERS, Looks
+
+FIGURES = {
+    f"figures/{name}-glyphs.{suffix}"
+    for name in ("samples", "scores", "tradeoff", "curves")
+    for suffix in ("png", "svg")
+}
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_everything_is_there_and_nothing_is_left_over(report: Path) -> None:
+    assert files(report) == {"index.html", "leaderboard.md", "leaderboard.csv", "results.parquet", *FIGURES}
+    assert [path.name for path in report.iterdir() if path.name.startswith(".")] == []
+
+
+def test_parquet_is_the_long_frame(report: Path, finished: Any) -> None:
+    table = pd.read_parquet(report / "results.parquet")
+    pd.testing.assert_frame_equal(table, results.frame(finished.plan, finished.store), check_dtype=False)
+
+
+def test_pictures_decode_and_are_not_blank(report: Path) -> None:
+    for path in (report / "figures").glob("*.png"):
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 5, path.name
+            assert image.width >= 700
+
+
+def test_grid_shows_the_outputs_pixel_for_pixel_in_the_order_of_the_leaderboard(benchmark: Any) -> None:
+    for label, grey in (("worse", 60), ("better", 200)):
+        outputs = np.full_like(benchmark.images["glyphs"].test_a, grey)
+        values = {"fid": 255.0 - grey, "kid": 0.1, "lpips": 0.1, "ssim": grey / 255, "psnr": 10.0 + grey}
+        benchmark.finish(benchmark.spec(label, 0), values, outputs=outputs)
+    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    drawing = samples.grid(
+        board, benchmark.plan, benchmark.store, benchmark.images["glyphs"], Looks(["worse", "better"], []), rows=3
+    )
+    assert drawing is not None
+    drawing.figure.canvas.draw()
+    pixels = np.asarray(drawing.figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+    row = pixels[60]
+    assert np.flatnonzero((row == 200).all(-1)).max() < np.flatnonzero((row == 60).all(-1)).min()
+    assert "better, worse" in drawing.alt
+
+
+def test_grid_of_unpaired_data_has_no_target(benchmark: Any) -> None:
+    benchmark.method("pix2pix", 0.5, seeds=1)
+    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    unpaired = replace(benchmark.images["glyphs"], paired=False, test_b=benchmark.images["glyphs"].test_b[:5])
+    drawing = samples.grid(board, benchmark.plan, benchmark.store, unpaired, Looks(["pix2pix"], []))
+    assert drawing is not None
+    assert "target" not in drawing.alt
+    assert "target" not in {text.get_text() for text in drawing.figure.texts}
+
+
+def test_a_method_keeps_its_colour_and_no_two_look_alike() -> None:
+    methods = [f"m{i}" for i in range(100)]
+    looks = Looks(methods, ["copy"])
+    assert len({(looks.colours[m], looks.markers[m]) for m in methods}) == 100
+    assert looks.colours["copy"] not in COLOURS
+    assert Looks(methods[:3], []).colours["m2"] == looks.colours["m2"]
+    assert len(set(MARKERS)) == len(MARKERS)
+
+
+def test_the_same_store_gives_the_same_report(finished: Any, report: Path, tmp_path: Path) -> None:
+    again = finished.write(tmp_path / "again").parent
+    for name in sorted(files(report) - {"results.parquet"}):
+        assert (again / name).read_bytes() == (report / name).read_bytes(), name
+
+
+def test_nothing_done_yet_is_a_report_too(benchmark: Any, tmp_path: Path) -> None:
+    benchmark.spec("pix2pix", 0)
+    benchmark.spec("copy", 0, trained=False)
+    page = benchmark.write(tmp_path / "out")
+    text = page.read_text(encoding="utf-8")
+    assert "there are not yet two methods with scores to compare" in text
+    assert "0 of 2 trials finished" in text
+    assert "not run yet" in text
+
+
+def test_any_label_can_be_drawn(benchmark: Any, tmp_path: Path) -> None:
+    labels = ["$\\frac{", "%s {x} {{ name }}", "日本語", "a" * 300, "_<b>&amp;"]
+    for label in labels:
+        spec = replace(benchmark.spec("one", 0), label=label)
+        benchmark.plan = replace(benchmark.plan, name=label, trials=(*benchmark.plan.trials[:-1], spec))
+        benchmark.finish(
+            spec, {"fid": 9.0, "kid": -0.001, "lpips": 0.0, "ssim": 1.0, "psnr": 100.0}, terms=("generator.gan",),
+            cost={"train_seconds": 3.0}, outputs=benchmark.images["glyphs"].test_b,
+        )  # fmt: skip
+    text = benchmark.write(tmp_path / "out").read_text(encoding="utf-8")
+    for label in labels:
+        assert label.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in text
+
+
+def test_other_files_of_the_folder_stay(benchmark: Any, tmp_path: Path) -> None:
+    (tmp_path / "out/figures").mkdir(parents=True)
+    (tmp_path / "out/figures/mine.png").write_bytes(b"mine")
+    benchmark.spec("pix2pix", 0)
+    benchmark.write(tmp_path / "out")
+    assert (tmp_path / "out/figures/mine.png").read_bytes() == b"mine"
+
+
+def test_a_report_that_breaks_leaves_the_old_one_whole(
+    benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark.spec("pix2pix", 0)
+    page = benchmark.write(tmp_path / "out")
+    before = {name: (page.parent / name).read_bytes() for name in files(page.parent)}
+    benchmark.method("pix2pix", 0.5)
+    monkeypatch.setattr("i2ibench.report.page.render", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        benchmark.write(tmp_path / "out")
+    assert {name: (page.parent / name).read_bytes() for name in files(page.parent)} == before
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(benchmark: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    benchmark.spec("pix2pix", 0)
+    with pytest.raises(
+        StoreError, match=r"report .*out: cannot be written \(Not a directory\); choose another"
+    ) as caught:
+        benchmark.write(tmp_path / "file/out")
+    assert "\n" not in str(caught.value)
+
+
+def test_drawing_leaves_matplotlib_as_it_was(benchmark: Any, tmp_path: Path) -> None:
+    import matplotlib as mpl
+    from matplotlib import pyplot
+
+    before, open_figures = dict(mpl.rcParams), pyplot.get_fignums()
+    benchmark.method("pix2pix", 0.5, seeds=1)
+    benchmark.write(tmp_path / "out")
+    assert dict(mpl.rcParams) == before
+    assert pyplot.get_fignums() == open_figures
+
+
+def test_svg_text_is_drawn_as_paths_so_that_it_needs_no_font(report: Path) -> None:
+    for path in (report / "figures").glob("*.svg"):
+        assert not re.search(r"<text\b", path.read_text(encoding="utf-8")), path.name

@@ -1,0 +1,127 @@
+"""Store -> data frame: what it keeps, in which types, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from i2ibench import config, plan, results
+from i2ibench.plan import Plan
+from i2ibench.results import ResultsError
+from i2ibench.store import Store
+
+STAMP = {
+    "name": "offline",
+    "device": "cpu",
+    "warnings": [],
+    "metrics": {m: {"revision": 1, "size": 16} for m in ("ssim", "psnr")},
+}
+
+
+@pytest.fixture
+def planned(benchmark_file: Any, tmp_path: Path) -> tuple[Plan, Store]:
+    made = plan.make(config.load(benchmark_file()))
+    return made, Store(tmp_path / "runs")
+
+
+def finish(the_plan: Plan, store: Store, index: int, stamp: dict[str, Any] = STAMP) -> None:
+    spec, key = the_plan.trials[index], the_plan.protocol.key()
+    trial = store.trial(spec.id)
+    trial.write_curves(
+        [{"step": 2, "seconds": 0.5, "generator.l1": 0.3}, {"step": 4, "seconds": 1.0, "generator.l1": 0.2}]
+    )
+    trial.write_result(
+        {
+            "id": spec.id,
+            "cost": {"parameters": 84},
+            "players": {},
+            "provenance": {"git": {"dirty": False}, "cores": index},
+        }
+    )
+    trial.write_scores(
+        key, {"key": key, "values": {"ssim": 0.5, "psnr": 11.0}, "protocol": stamp}, {"ssim": np.zeros(2)}
+    )
+
+
+def test_one_row_per_trial_and_metric(planned: tuple[Plan, Store]) -> None:
+    finish(*planned, 0)
+    finish(*planned, 1)
+    table = results.frame(*planned)
+    scores = table[table["kind"] == "score"]
+    assert list(zip(scores["label"], scores["metric"], scores["value"], strict=True)) == [
+        ("copy", "ssim", 0.5), ("copy", "psnr", 11.0), ("tiny", "ssim", 0.5), ("tiny", "psnr", 11.0),
+    ]  # fmt: skip
+    assert set(scores["protocol"]) == {planned[0].protocol.key()}
+    assert table.groupby("label")["reference"].first().to_dict() == {"copy": True, "tiny": False}
+    costs = table[(table["kind"] == "cost") & (table["label"] == "tiny")].set_index("metric")["value"]
+    assert costs["parameters"] == 84
+    assert np.isnan(costs["train_seconds"])
+    assert set(table["method"]) == {"copy", "tiny"}  # a method that is a file shows no path
+
+
+def test_undone_trials_stay_with_their_reason_and_log(planned: tuple[Plan, Store]) -> None:
+    the_plan, store = planned
+    store.trial(the_plan.trials[1].id).write_error("DIVERGED", "generator.l1 became NaN at step 3")
+    table = results.frame(the_plan, store).drop_duplicates("trial").set_index("label")
+    assert table.loc["copy", ["state", "reason", "log"]].tolist() == ["missing", "not run yet", ""]
+    assert table.loc["tiny", "state"] == "diverged"
+    assert table.loc["tiny", "reason"] == "generator.l1 became NaN at step 3"
+    assert table.loc["tiny", "log"].endswith("log.txt")
+
+
+def test_skipped_combinations_have_one_row(planned: tuple[Plan, Store]) -> None:
+    the_plan = replace(planned[0], skipped=(plan.Skip("pix2pix", "glyphs", "needs pairs"),))
+    table = results.frame(the_plan, planned[1])
+    (row,) = table[table["state"] == "skipped"].itertuples()
+    assert (row.label, row.data, row.reason, row.metric) == ("pix2pix", "glyphs", "needs pairs", "")
+
+
+def test_two_protocols_never_share_a_column(planned: tuple[Plan, Store]) -> None:
+    other = {**STAMP, "metrics": {**STAMP["metrics"], "psnr": {"revision": 1, "size": 32}}}  # type: ignore[dict-item]
+    finish(*planned, 0)
+    finish(*planned, 1, other)
+    with pytest.raises(ResultsError, match=r"PSNR on glyphs: copy-\S+ and tiny-\S+ .* \(size: 16 / 32\)"):
+        results.frame(*planned)
+
+
+def test_device_and_missing_metrics_are_no_difference(planned: tuple[Plan, Store]) -> None:
+    finish(*planned, 0)
+    finish(*planned, 1, {**STAMP, "device": "cuda"})
+    assert len(results.frame(*planned)) == 2 * (2 + len(results.COSTS))
+
+
+def test_difference_names_what_differs() -> None:
+    first, second = {"a": 1, "deep": {"x": [1, 2], "y": 2}}, {"a": 1, "deep": {"x": [1, 3]}, "new": True}
+    assert results.difference(first, second) == "deep.x: [1, 2] / [1, 3], deep.y: 2 / absent, new: absent / True"
+
+
+def test_parameters_of_mixed_types_survive_parquet(planned: tuple[Plan, Store], tmp_path: Path) -> None:
+    the_plan = planned[0]
+    values: list[Any] = ["batch", 3, None, [1, 2], True]
+    trials = tuple(
+        replace(the_plan.trials[1], id=f"t{i}", params={"norm": value, "lr": 0.1 * i}) for i, value in enumerate(values)
+    )
+    table = results.frame(replace(the_plan, trials=trials), planned[1])
+    table.to_parquet(tmp_path / "results.parquet")
+    back = pd.read_parquet(tmp_path / "results.parquet").drop_duplicates("trial")
+    assert [None if pd.isna(value) else value for value in back["p_norm"]] == ["batch", "3", None, "[1, 2]", "True"]
+    assert back["p_lr"].tolist() == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_curves_in_long_form(planned: tuple[Plan, Store]) -> None:
+    finish(*planned, 1)
+    table = results.curves(*planned)
+    assert table[["label", "seed", "step", "player", "term", "value"]].values.tolist() == [
+        ["tiny", 0, 2, "generator", "l1", 0.3], ["tiny", 0, 4, "generator", "l1", 0.2],
+    ]  # fmt: skip
+
+
+def test_provenance_counts_the_trials_behind_each_value(planned: tuple[Plan, Store]) -> None:
+    finish(*planned, 0)
+    finish(*planned, 1)
+    assert results.provenance(*planned) == {"git.dirty": {"False": 2}, "cores": {"0": 1, "1": 1}}
