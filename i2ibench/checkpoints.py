@@ -1,0 +1,51 @@
+"""Atomic checkpoints: the last two are kept, and a damaged one falls back to the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from i2ibench.store import atomic_write
+
+if TYPE_CHECKING:
+    import logging
+
+KEEP = 2
+
+
+class Checkpoints:
+    """Files `<step>-<hash of the content>.pt` in one folder: the name itself tells whether the content is whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getbuffer()
+        with atomic_write(self.folder / f"{step:09d}-{_digest(content)}.pt", "wb") as file:
+            file.write(content)
+        for old in self._files()[KEEP:]:
+            old.unlink(missing_ok=True)
+
+    def latest(self, device: torch.device, log: logging.Logger) -> dict[str, Any] | None:
+        """The newest state that is whole, or None. A damaged file is deleted, with a warning."""
+        for file in self._files():
+            content = file.read_bytes()
+            if _digest(content) == file.stem.split("-")[1]:
+                return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+            log.warning("checkpoint %s is damaged; going back to the one before", file.name)
+            file.unlink()
+        return None
+
+    def _files(self) -> list[Path]:
+        """Newest first."""
+        return sorted(self.folder.glob("[0-9]*-*.pt"), reverse=True)
+
+
+def _digest(content: bytes | memoryview) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

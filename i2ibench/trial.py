@@ -1,0 +1,225 @@
+"""One trial: train, translate the test images, score. A pure function of its spec; knows no Ray and no pandas."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from i2ibench import plan, provenance, registry
+from i2ibench.config import Training
+from i2ibench.data import cache
+from i2ibench.data.batches import Batches, to_float, to_uint8
+from i2ibench.data.source import Images, SourceParams
+from i2ibench.errors import I2IBenchError, TrialError
+from i2ibench.job import Job
+from i2ibench.method import Method, Task
+from i2ibench.metrics.evaluate import evaluate
+from i2ibench.metrics.protocol import Protocol
+from i2ibench.plan import TrialSpec
+from i2ibench.store import Store, Trial, atomic_write
+from i2ibench.training import Loop, seed_everything
+
+TRANSLATE_BATCH = 32
+
+
+def run_job(job: Job) -> str:
+    """Do what is missing of a trial and return its state; a failure goes into its `error.json`, not up the stack."""
+    spec = plan.from_json(job.spec)
+    trial = Store(job.store).trial(spec.id)
+    protocol = Protocol.model_validate(job.protocol)
+    with trial.lock, _log(trial) as log:
+        trial.clear_error()
+        try:
+            run_trial(spec, Store(job.store), protocol, job.metrics, log, train=job.train, rescore=job.rescore)
+        except Exception as error:
+            log.exception("the trial failed")
+            kind = "DIVERGED" if type(error).__name__ == "DivergedError" else "FAILED"
+            trial.write_error(kind, _last_line(error))
+    return trial.state(protocol.key(), list(job.metrics))
+
+
+def run_trial(
+    spec: TrialSpec,
+    store: Store,
+    protocol: Protocol,
+    metrics: tuple[str, ...],
+    log: logging.Logger,
+    *,
+    train: bool = True,
+    rescore: bool = False,
+) -> None:
+    """Train and translate unless the store has the result; score unless it has the scores (or `rescore` is set).
+
+    Raises:
+        DivergedError: a loss became NaN or infinite.
+        TrialError: the outputs cannot be scored.
+    """
+    limit_threads(spec.resources["cpus"])
+    device = torch.device("cuda" if spec.resources["gpus"] and torch.cuda.is_available() else "cpu")
+    trial = store.trial(spec.id)
+    images = load_images(spec, store)
+    if trial.result() is None and train:
+        _train_and_translate(spec, trial, images, device, log)
+    if trial.result() is not None and (rescore or trial.state(protocol.key(), metrics) != "done"):
+        _score(spec, store, images, protocol, metrics, device, log)
+    trial.write_progress("done")
+
+
+def limit_threads(cores: int) -> None:
+    """Use so many threads and no more, in torch and in numpy's linear algebra (which do not ask each other)."""
+    torch.set_num_threads(cores)
+    threadpool_limits(cores)
+
+
+def load_images(spec: TrialSpec, store: Store) -> Images:
+    """The data set of a trial, decoded once per node and memory-mapped.
+
+    Raises:
+        TrialError: the files have changed since the benchmark was planned.
+    """
+    kind = registry.sources()[spec.source]
+    source = kind(source_params(spec), Path(spec.base))
+    images = cache.load(source, store.data_cache)
+    if images.fingerprint != spec.fingerprint:
+        raise TrialError(f"the files of data set '{spec.data}' changed while the benchmark was running; run it again")
+    return images
+
+
+def source_params(spec: TrialSpec) -> SourceParams:
+    return registry.sources()[spec.source].Params(**spec.source_params)
+
+
+def make_method(spec: TrialSpec, device: torch.device) -> Method:
+    """The method of a trial, freshly initialised from its seed."""
+    method_class = registry.method(spec.method)
+    seed_everything(spec.seed)
+    method = method_class(method_class.Params(**spec.params), Task(3, 3, spec.source_params["size"]))
+    for module in method.modules().values():
+        module.to(device)
+    return method
+
+
+def training_images(images: np.ndarray, size: int) -> torch.Tensor:
+    """All training images of a domain, uint8 (N, 3, size, size): the centre of those that are kept larger."""
+    edge = (images.shape[1] - size) // 2
+    return torch.from_numpy(np.array(images[:, edge : edge + size, edge : edge + size])).permute(0, 3, 1, 2)
+
+
+def translate(method: Method, images: np.ndarray, seed: int, device: torch.device) -> np.ndarray:
+    """Translate uint8 images (N, H, W, 3); noise, and dropout where the method keeps it on, come from the seed.
+
+    A method whose batch statistics stay on sees one image at a time, so that an output depends on its input alone.
+
+    Raises:
+        TrialError: an output is NaN or infinite.
+    """
+    rng = torch.Generator(device).manual_seed(seed)
+    torch.manual_seed(seed)
+    size = 1 if method.inference == "train" else TRANSLATE_BATCH
+    for module in method.modules().values():
+        module.train(method.inference == "train")
+    outputs = []
+    with torch.inference_mode():
+        for start in range(0, len(images), size):
+            output = method.translate(to_float(images[start : start + size], device), rng=rng)
+            if not torch.isfinite(output).all():
+                raise TrialError(
+                    f"translate() gave NaN or infinite values for test image {start} or one of the {size} from there"
+                )
+            outputs.append(to_uint8(output))
+    return np.concatenate(outputs)
+
+
+def _train_and_translate(
+    spec: TrialSpec, trial: Trial, images: Images, device: torch.device, log: logging.Logger
+) -> None:
+    trial.write_spec(plan.to_json(spec))
+    log.info("%s on %s, %d threads", spec.id, device, torch.get_num_threads())
+    settings = Training(**spec.training)
+    method = make_method(spec, device)
+    batches = Batches(images, spec.pairing, settings.batch_size, spec.seed, source_params(spec), device)
+    if type(method).fit is not Method.fit:
+        size = spec.source_params["size"]
+        method.fit(training_images(images.train_a, size), training_images(images.train_b, size))
+    cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
+    if method.players:
+        outcome = Loop(method, batches, settings, trial, device, log).run()
+        trial.write_curves(outcome.curves)
+        cost |= {
+            "steps": outcome.steps,
+            "train_seconds": outcome.seconds,
+            "images_per_second": outcome.images_per_second,
+            "peak_memory_mb": outcome.peak_memory_mb,
+        }
+    with atomic_write(trial.path / "weights.pt", "wb") as file:
+        torch.save(method.state_dict(), file)
+    trial.write_progress("translating")
+    started = time.perf_counter()
+    outputs = translate(method, images.test_a, spec.seed, device)
+    cost["translate_images_per_second"] = len(outputs) / (time.perf_counter() - started)
+    trial.write_outputs(outputs)
+    trial.write_result(
+        {"id": spec.id, "cost": cost, "players": method.parameter_counts(), "provenance": provenance.collect()}
+    )
+
+
+def _score(
+    spec: TrialSpec,
+    store: Store,
+    images: Images,
+    protocol: Protocol,
+    metrics: tuple[str, ...],
+    device: torch.device,
+    log: logging.Logger,
+) -> None:
+    trial = store.trial(spec.id)
+    trial.write_progress("scoring")
+    outputs = trial.outputs()
+    if outputs is None:
+        raise TrialError(f"{trial.path / 'outputs.npy'} is missing; delete the trial's directory to have it made again")
+    known = trial.scores(protocol.key())
+    wanted = tuple(dict.fromkeys((*(known["values"] if known else ()), *metrics)))
+    scores = evaluate(
+        outputs,
+        images.test_b,
+        wanted,
+        protocol,
+        paired=images.paired and spec.scores_pairs,
+        device=device,
+        cache=store.feature_cache,
+    )
+    trial.write_scores(
+        protocol.key(), {"key": protocol.key(), "values": scores.values, "protocol": scores.stamp}, scores.per_image
+    )
+    log.info("scores: %s", "  ".join(f"{name} {value:.5g}" for name, value in scores.values.items()))
+
+
+@contextmanager
+def _log(trial: Trial) -> Iterator[logging.Logger]:
+    log = logging.getLogger(f"i2ibench.trials.{trial.id}")
+    log.setLevel(logging.INFO)
+    log.propagate = False  # the terminal shows the table, not every trial's lines
+    trial.path.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(trial.path / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield log
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def _last_line(error: Exception) -> str:
+    if isinstance(error, I2IBenchError):
+        return str(error)
+    return traceback.format_exception_only(error)[-1].strip()

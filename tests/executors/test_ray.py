@@ -1,0 +1,80 @@
+"""The Ray executor against a real Ray: same numbers as in this process, crashes recorded, impossible requests refused."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from i2ibench import benchmark
+from i2ibench.errors import ConfigError
+from i2ibench.executors.ray import RayExecutor
+from i2ibench.job import Job
+
+Write = Callable[..., Path]
+CRASHING = """
+    from i2ibench.method import Method
+
+
+    class Crash(Method):
+        players = ()
+
+        def translate(self, a, *, rng):
+            import os, signal
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def run(file: Path, executor: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    command = [sys.executable, "-m", "i2ibench", "run", str(file), "--executor", executor]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment)
+
+
+def scores(file: Path) -> dict[str, dict]:
+    plan, store = benchmark.load(file)
+    return {spec.id: store.trial(spec.id).scores(plan.protocol.key()) for spec in plan.trials}
+
+
+def test_ray_and_local_give_the_same_scores(benchmark_file: Write, tmp_path: Path) -> None:
+    here = benchmark_file()
+    assert run(here, "local").returncode == 0
+    there = here.with_name("there.yaml")
+    there.write_text(here.read_text().replace("/runs", "/ray-runs").replace("/reports", "/ray-reports"))
+    done = run(there, "ray")
+    assert done.returncode == 0, done.stderr
+    assert "tiny | glyphs | seed 0: done" in done.stdout
+    assert scores(there) == scores(here)
+
+
+def test_a_killed_worker_is_a_failed_row_and_the_others_go_on(benchmark_file: Write, tmp_path: Path) -> None:
+    import textwrap
+
+    file = benchmark_file()
+    (tmp_path / "crash.py").write_text(textwrap.dedent(CRASHING))
+    file.write_text(file.read_text().replace("  copy:\n", "  copy:\n  crash: {method: crash.py}\n"))
+    done = run(file, "ray")
+    assert done.returncode == 1
+    plan, store = benchmark.load(file)
+    states = {spec.label: store.trial(spec.id).state(plan.protocol.key(), plan.metrics(spec)) for spec in plan.trials}
+    assert states == {"copy": "done", "crash": "failed", "tiny": "done"}
+    (crashed,) = [store.trial(spec.id) for spec in plan.trials if spec.label == "crash"]
+    assert "worker process died" in crashed.error()["error"]
+
+
+def test_a_request_that_no_node_can_meet_is_refused(benchmark_file: Write) -> None:
+    file = benchmark_file()
+    file.write_text(file.read_text() + "resources: {cpus: 4096}\n")
+    done = run(file, "ray")
+    assert done.returncode == 2
+    assert "asks for 4096 CPUs" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nonsense"])
+def test_an_address_where_nothing_listens_fails_at_once(address: str) -> None:
+    job = Job({"resources": {"cpus": 1, "gpus": 0}}, "nowhere", {}, ())
+    with pytest.raises(ConfigError, match=r"no Ray cluster answers|not of the form"):
+        next(RayExecutor(address).run([job]))

@@ -1,0 +1,122 @@
+"""The command line as a user meets it: real processes, their exit codes and their one-line errors."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from i2ibench import __version__
+
+Write = Callable[..., Path]
+COMMANDS = ("run", "plan", "status", "report", "evaluate", "methods", "datasets", "doctor", "assets")
+
+
+def i2ibench(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "i2ibench", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+def test_help_names_every_command() -> None:
+    run = i2ibench("--help")
+    assert run.returncode == 0
+    for command in COMMANDS:
+        assert command in run.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    run = i2ibench(command, "--help")
+    assert run.returncode == 0
+    assert "Usage" in run.stdout
+
+
+def test_version() -> None:
+    assert i2ibench("--version").stdout.strip() == f"i2ibench {__version__}"
+
+
+def test_run_plan_status_report(benchmark_file: Write, tmp_path: Path) -> None:
+    file = benchmark_file()
+    before = json.loads(i2ibench("plan", file, "--json").stdout)
+    assert [trial["state"] for trial in before["trials"]] == ["missing", "missing"]
+    run = i2ibench("run", file, "-x", "local")
+    assert run.returncode == 0, run.stderr
+    assert f"report: {tmp_path / 'reports' / 'tiny' / 'index.html'}" in run.stdout
+    assert "2 cached, 0 to do" in i2ibench("plan", file).stdout
+    assert i2ibench("status", file).stdout.count("done") == 2
+    (tmp_path / "reports" / "tiny" / "leaderboard.csv").unlink()
+    assert i2ibench("report", file).returncode == 0
+    assert (tmp_path / "reports" / "tiny" / "leaderboard.csv").exists()
+
+
+def test_failed_trials_exit_with_1(benchmark_file: Write) -> None:
+    file = benchmark_file("""
+        seeds: 1
+        store: {tmp}/runs
+        reports: {tmp}/reports
+        data: {{glyphs: {{size: 16}}}}
+        methods: {{bad: {{method: tiny.py, poison_at: 1}}}}
+        training: {{steps: 2, batch_size: 2, log_every: 1}}
+        evaluation: {{metrics: [psnr]}}
+    """)
+    run = i2ibench("run", file, "-x", "local")
+    assert run.returncode == 1
+    assert "1 of 1 trials failed" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {{glyphs: }}\nmethods: {{pix2pics: }}", "did you mean 'pix2pix'"),
+        ("data: {{glyphs: }}\nmethods: {{copy: }}\nstore: /proc/nowhere", "cannot be written"),
+        ("data: {{glyphs: [}}\nmethods:", "not valid YAML"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(
+    benchmark_file: Write, tmp_path: Path, text: str, message: str
+) -> None:
+    run = i2ibench("run", benchmark_file(text), "-x", "local")
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert message in run.stderr
+    assert run.stdout == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unknown_executor_and_missing_file() -> None:
+    assert i2ibench("run", "absent.yaml").returncode == 2
+    assert "no such file" in i2ibench("run", "absent.yaml").stderr
+    assert i2ibench("run").returncode == 2
+
+
+def test_missing_weights_say_how_to_get_them(benchmark_file: Write, tmp_path: Path) -> None:
+    """The standard protocol's weights come from a release page that this test cuts off; the number must not be another one."""
+    file = benchmark_file()
+    file.write_text(file.read_text().replace("metrics: [ssim, psnr]", "metrics: [fid], protocol: standard"))
+    run = i2ibench("run", file, "-x", "local", I2IBENCH_CACHE=str(tmp_path / "cache"), HTTPS_PROXY="http://127.0.0.1:9")
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "assets fetch --from" in run.stderr
+
+
+def test_methods_as_json_has_the_papers_parameter_counts() -> None:
+    listed = {entry["name"]: entry for entry in json.loads(i2ibench("methods", "--json").stdout)}
+    assert listed["pix2pix"]["parameters"]["paper"] == {"generator": 54_413_955, "discriminator": 2_768_705}
+    assert set(listed["cyclegan"]["parameters"]["paper"].values()) == {11_378_179, 2_764_737}
+    assert listed["munit"]["multimodal"] is True
+    assert listed["cyclegan"]["pairing"] == "unpaired"
+    assert all({"tiny", "small", "paper"} <= set(e["parameters"]) for e in listed.values() if e["year"])
+
+
+def test_doctor_and_lists_answer() -> None:
+    assert "torch" in i2ibench("doctor").stdout
+    assert "glyphs" in i2ibench("datasets").stdout
+    assert "vgg16-features" in i2ibench("assets", "list").stdout

@@ -1,0 +1,197 @@
+"""The loop: turns freeze and step the right player, schedules are those of the papers, and resume is exact."""
+
+import logging
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from i2ibench.checkpoints import Checkpoints
+from i2ibench.config import Training
+from i2ibench.errors import DivergedError
+from i2ibench.method import Batch, Method, Task, Turn
+from i2ibench.store import Store
+from i2ibench.training import Loop, Turns, learning_rate, rng_state, seed_everything, set_rng_state
+
+CPU = torch.device("cpu")
+LOG = logging.getLogger("test")
+
+
+class Two(Method):
+    """Two players whose losses run through both networks."""
+
+    players = ("generator", "discriminator")
+    fail_at: ClassVar[int | None] = None
+    nan_at: ClassVar[int | None] = None
+
+    def build(self, task: Task) -> None:
+        self.generator = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, padding=1), torch.nn.Dropout(0.5))
+        self.discriminator = torch.nn.Conv2d(3, 1, 3)
+        self.taken = 0
+
+    def step(self, batch: Batch, turn: Turn) -> None:
+        self.taken += 1
+        if self.taken == self.fail_at:
+            raise KeyboardInterrupt
+        with turn("generator") as loss:
+            fake = self.generator(batch.a)
+            loss.l1 = (fake - batch.b).abs().mean()
+            loss.gan = -self.discriminator(fake).mean()
+            if self.taken == self.nan_at:
+                loss.l1 = loss.l1 / 0 * 0
+        with turn("discriminator") as loss:
+            loss.gan = self.discriminator(fake.detach()).mean() + 0.1 * torch.randn(())
+
+
+class Noise:
+    """Batches as a pure function of the step, like the real ones."""
+
+    def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = torch.Generator().manual_seed(step)
+        return torch.rand(2, 3, 8, 8, generator=rng) * 2 - 1, torch.rand(2, 3, 8, 8, generator=rng) * 2 - 1
+
+
+def make(kind: type[Method] = Two) -> Method:
+    seed_everything(0)
+    return kind(Method.Params(), Task(3, 3, 8))
+
+
+def loop(folder: Path, kind: type[Method] = Two, **settings: object) -> Loop:
+    values = {"steps": 11, "batch_size": 2, "log_every": 3, "checkpoint_every": 2} | settings
+    return Loop(make(kind), Noise(), Training(**values), Store(folder).trial("t"), CPU, LOG)
+
+
+def state_of(method: Method) -> dict[str, torch.Tensor]:
+    return {f"{m}.{k}": v for m, state in method.state_dict().items() for k, v in state.items()}
+
+
+def test_only_the_player_whose_turn_it_is_learns() -> None:
+    method = make()
+    turns = Turns(method)
+    before = {name: value.clone() for name, value in state_of(method).items()}
+    with turns("generator") as loss:
+        loss.gan = method.discriminator(method.generator(torch.ones(1, 3, 8, 8))).mean()
+    after = state_of(method)
+    assert all(p.grad is None for p in method.discriminator.parameters()), "a frozen player gets no gradient"
+    for name, value in after.items():
+        assert torch.equal(value, before[name]) == name.startswith("discriminator"), name
+
+
+def test_an_exception_inside_a_turn_steps_nothing() -> None:
+    method = make()
+    turns = Turns(method)
+    before = {name: value.clone() for name, value in state_of(method).items()}
+    with pytest.raises(RuntimeError), turns("generator") as loss:
+        loss.l1 = method.generator(torch.ones(1, 3, 8, 8)).mean()
+        raise RuntimeError
+    assert all(torch.equal(value, before[name]) for name, value in state_of(method).items())
+
+
+def test_losses_are_summed_and_their_means_reported() -> None:
+    method = make()
+    turns = Turns(method)
+    for value in (1.0, 3.0):
+        with turns("generator") as loss:
+            loss.a = method.generator[0].bias.sum() * 0 + value
+            loss.b = method.generator[0].bias.sum()
+    means = turns.means()
+    assert set(means) == {"generator.a", "generator.b"}
+    assert means["generator.a"] == pytest.approx(2.0)
+    assert turns.means() == {}, "reading them starts anew"
+
+
+def test_a_step_equals_torchs_own_adam() -> None:
+    method, reference = make(), make()
+    turns = Turns(method)
+    adam = torch.optim.Adam(reference.generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    x = torch.ones(1, 3, 8, 8)
+    for _ in range(3):
+        torch.manual_seed(1)
+        with turns("generator") as loss:
+            loss.l = method.generator(x).square().mean()
+        torch.manual_seed(1)
+        adam.zero_grad()
+        reference.generator(x).square().mean().backward()
+        adam.step()
+    for ours, theirs in zip(method.generator.parameters(), reference.generator.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-7)
+
+
+def test_clipping_bounds_the_gradient() -> None:
+    method = make()
+    turns = Turns(method, clip=0.01)
+    with turns("generator") as loss:
+        loss.l = 1000 * method.generator(torch.ones(1, 3, 8, 8)).square().mean()
+    total = torch.stack([p.grad.norm() for p in method.generator.parameters()]).norm()
+    assert total == pytest.approx(0.01, rel=1e-3)
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
+def test_schedules(step: int, progress: float) -> None:
+    linear, halve, constant = (
+        Method.Params(lr=1.0, decay=kind, decay_every=100) for kind in ("linear", "halve", "constant")
+    )
+    expected = 1.0 if progress < 0.5 else 2 * (1 - progress)
+    assert learning_rate(linear, step, progress) == pytest.approx(expected), (
+        "Zhu et al. 2017: flat, then linear to zero"
+    )
+    assert learning_rate(halve, step, progress) == 0.5 ** (step // 100)
+    assert learning_rate(constant, step, progress) == 1.0
+
+
+@pytest.mark.parametrize("stop", range(1, 12))
+def test_a_training_killed_at_any_step_ends_bit_identical(tmp_path: Path, stop: int) -> None:
+    whole = loop(tmp_path / "whole")
+    expected = whole.run()
+    with pytest.raises(KeyboardInterrupt):
+        loop(tmp_path / "cut", type("Cut", (Two,), {"fail_at": stop})).run()
+    resumed = loop(tmp_path / "cut")
+    outcome = resumed.run()
+    for name, value in state_of(resumed.method).items():
+        assert torch.equal(value, state_of(whole.method)[name]), name
+    drop = lambda curves: [{k: v for k, v in row.items() if k != "seconds"} for row in curves]  # noqa: E731
+    assert drop(outcome.curves) == drop(expected.curves)
+    assert outcome.steps == 11
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.save(step, {"step": step})
+    files = sorted(tmp_path.glob("*.pt"))
+    assert len(files) == 2, "the last two are kept"
+    content = bytearray(files[-1].read_bytes())
+    content[len(content) // 2] ^= 1
+    files[-1].write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert checkpoints.latest(CPU, LOG) == {"step": 2}
+    assert "damaged" in caplog.text
+    files[0].write_bytes(files[0].read_bytes()[:-7])
+    assert checkpoints.latest(CPU, LOG) is None
+
+
+def test_divergence_names_the_loss_and_the_step(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"loss generator\.l1 became nan .* up to step 6"):
+        loop(tmp_path, type("Nan", (Two,), {"nan_at": 5}), checkpoint_every=100).run()
+
+
+def test_a_wall_clock_budget_ends_the_training(tmp_path: Path) -> None:
+    outcome = loop(tmp_path, steps=10_000_000, minutes=0.01).run()
+    assert 0 < outcome.steps < 10_000_000
+    assert outcome.seconds == pytest.approx(0.6, abs=0.3)
+    assert outcome.curves[-1]["step"] == outcome.steps, "the curve reaches the end"
+
+
+def test_random_generators_come_back_where_they_were() -> None:
+    import random
+
+    seed_everything(3)
+    state = rng_state(CPU)
+    draw = lambda: (random.random(), np.random.rand(), torch.rand(1).item())  # noqa: E731
+    first = draw()
+    set_rng_state(state, CPU)
+    assert draw() == first
