@@ -1,0 +1,1 @@
+"""Scores and the protocols that they cannot be separated from."""

@@ -1,0 +1,79 @@
+"""Metrics that compare each output with its own target: LPIPS, SSIM and PSNR. Images are uint8 (N, H, W, 3)."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lpips
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from i2ibench import assets
+from i2ibench.metrics.features import batches, full_precision
+from i2ibench.metrics.protocol import LPIPS_ASSETS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LPIPS_SMALLEST = {"alex": 31, "vgg": 16}  # edge in pixels below which nothing is left after the pooling layers
+SSIM_WINDOW = 11  # pixels: a Gaussian of sigma 1.5 cut off at 3.5 sigma
+PSNR_CAP = 100.0  # dB, in place of the infinity of identical images, which no mean survives
+
+
+@lru_cache(maxsize=1)
+def lpips_network(net: str, device: str) -> lpips.LPIPS:
+    """The lpips package's network, v0.1, on the pinned trunk; the last one is kept in memory.
+
+    Raises:
+        AssetError: the trunk's weights are missing, or are not the pinned file.
+    """
+    trunk = load_file(assets.path(LPIPS_ASSETS[net]))
+    with warnings.catch_warnings(), torch.device("meta"):  # nothing is drawn at random, nor is the classifier allocated
+        warnings.simplefilter("ignore")  # lpips calls torchvision by deprecated arguments
+        network = lpips.LPIPS(net=net, version="0.1", pnet_rand=True, verbose=False)
+    heads = torch.load(Path(lpips.__file__).parent / f"weights/v0.1/{net}.pth", weights_only=True, map_location="cpu")
+    state = heads | {name.replace("lin", "lins.", 1): value for name, value in heads.items()}
+    for name, part in network.net.named_children():
+        for position, layer in part.named_children():
+            for kind, _ in layer.named_parameters():
+                state[f"net.{name}.{position}.{kind}"] = trunk[f"features.{position}.{kind}"]
+    state |= {name: value for name, value in network.state_dict().items() if name.startswith("scaling_layer.")}
+    network.load_state_dict(state, assign=True)
+    return network.to(device).eval().requires_grad_(False)
+
+
+def lpips_values(generated: np.ndarray, reference: np.ndarray, net: str, device: str) -> np.ndarray:
+    """LPIPS of each pair, float64 (N,)."""
+    network = lpips_network(net, device)
+
+    def scaled(images: Tensor) -> Tensor:
+        return images.to(device).float() / 127.5 - 1
+
+    both = zip(batches(generated), batches(reference), strict=True)
+    with torch.inference_mode(), full_precision():
+        parts = [network(scaled(a), scaled(b)).flatten().cpu() for a, b in both]
+    return torch.cat(parts).double().numpy()
+
+
+def ssim_values(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """SSIM of each pair with the window of Wang et al. (2004), float64 (N,)."""
+    return np.array(
+        [
+            structural_similarity(
+                b, a, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=-1
+            )
+            for a, b in zip(generated, reference, strict=True)
+        ]
+    )
+
+
+def psnr_values(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """PSNR of each pair in dB, at most 100, float64 (N,)."""
+    with np.errstate(divide="ignore"):  # identical images
+        values = [peak_signal_noise_ratio(b, a, data_range=255) for a, b in zip(generated, reference, strict=True)]
+    return np.minimum(values, PSNR_CAP)

@@ -1,0 +1,149 @@
+"""The protocols that scores are made under: which networks look at the images, at what size, how KID draws subsets.
+
+evaluation: {protocol: offline}                      a named one
+evaluation: {protocol: {extractor: vgg16-relu5_3, input_size: 96, lpips_net: vgg}}      spelled out
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from i2ibench.assets import ASSETS
+from i2ibench.errors import ConfigError
+from i2ibench.metrics.catalog import METRICS
+from i2ibench.registry import did_you_mean
+
+REVISION = 1  # of the computation in this package: raise it whenever a change could move a number
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network whose features FID and KID compare.
+
+    `label` distinguishes its columns ("" for the one that papers mean); `caution` goes beside its numbers.
+    """
+
+    asset: str
+    feature: str
+    dimension: int
+    input_size: int
+    resizable: bool
+    resize: str
+    label: str = ""
+    caution: str = ""
+
+
+EXTRACTORS = {
+    "inception-v3-compat": Extractor(
+        asset="inception-v3-compat",
+        feature="2048 (last average pooling)",
+        dimension=2048,
+        input_size=299,
+        resizable=False,
+        resize="bilinear as in TensorFlow 1.x, no antialiasing (torch-fidelity)",
+    ),
+    "vgg16-relu5_3": Extractor(
+        asset="vgg16-features",
+        feature="relu5_3, averaged over the image",
+        dimension=512,
+        input_size=64,
+        resizable=True,
+        resize="bilinear, antialiased (torch.nn.functional.interpolate)",
+        label="VGG16",
+        caution="FID and KID are over VGG16 features: never compare them with published scores, which are Inception's",
+    ),
+}
+
+LPIPS_ASSETS = {"alex": "alexnet-features", "vgg": "vgg16-features"}
+
+
+class Protocol(BaseModel):
+    """How scores are made. Two numbers may stand in one column only if their protocols have the same `key()`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field("custom", description="what the report calls it")
+    extractor: Literal["inception-v3-compat", "vgg16-relu5_3"] = Field(description="network of FID and KID")
+    input_size: int | None = Field(
+        None, ge=32, le=512, description="edge in pixels that images are resized to for a VGG16 extractor; default 64"
+    )
+    lpips_net: Literal["alex", "vgg"] = Field("alex", description="network of LPIPS; papers report alex")
+    kid_subsets: int = Field(100, ge=1, description="KID is the mean over this many random subsets")
+    kid_subset_size: int = Field(1000, ge=2, description="images in a subset; half the smaller set if that is less")
+    kid_seed: int = Field(2020, ge=0, description="seed of the subsets (torch-fidelity's default)")
+
+    @model_validator(mode="after")
+    def _size_is_the_extractors(self) -> Protocol:
+        if self.input_size is not None and not EXTRACTORS[self.extractor].resizable:
+            raise ValueError(f"input_size cannot be set for {self.extractor}, which always sees {self.size} pixels")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Edge of the images that the extractor sees, in pixels."""
+        return self.input_size or EXTRACTORS[self.extractor].input_size
+
+    def assets(self, metrics: Iterable[str]) -> list[str]:
+        """Names of the assets that these metrics need."""
+        source = {"extractor": EXTRACTORS[self.extractor].asset, "lpips": LPIPS_ASSETS[self.lpips_net]}
+        return list(dict.fromkeys(source[network] for name in metrics if (network := METRICS[name].network)))
+
+    def title(self, metric: str) -> str:
+        """A metric's column title, with the network where it is not the one that papers mean: "FID (VGG16)"."""
+        known = METRICS[metric]
+        label = {"extractor": EXTRACTORS[self.extractor].label, "lpips": "" if self.lpips_net == "alex" else "VGG"}
+        network = label[known.network] if known.network else ""
+        return f"{known.title} ({network})" if network else known.title
+
+    def kid_size(self, *counts: int) -> int:
+        """Images in each KID subset, for sets of these sizes.
+
+        At most half the smaller set: so subsets differ, and their spread means something.
+        """
+        return max(2, min(self.kid_subset_size, min(counts) // 2))
+
+    def key(self) -> str:
+        """Short hash of all that decides a number here: settings and checksums of the weights. The name is left out."""
+        content = self.model_dump(mode="json", exclude={"name", "input_size"})
+        weights = {name: ASSETS[name].sha256 for name in self.assets(METRICS)}
+        return hashlib.sha256(json.dumps([REVISION, self.size, content, weights], sort_keys=True).encode()).hexdigest()[
+            :12
+        ]
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(name="offline", extractor="vgg16-relu5_3"),
+        Protocol(name="standard", extractor="inception-v3-compat"),
+    )
+}
+
+
+def resolve(protocol: str | Mapping[str, Any]) -> Protocol:
+    """A named protocol, or one spelled out as a mapping of `Protocol`'s fields.
+
+    Raises:
+        ConfigError: no protocol has this name, or a field is wrong (the message names it).
+    """
+    if isinstance(protocol, str):
+        if protocol not in PROTOCOLS:
+            raise ConfigError(f"unknown protocol '{protocol}'; {did_you_mean(protocol, PROTOCOLS)}")
+        return PROTOCOLS[protocol]
+    for key in protocol:
+        if key not in Protocol.model_fields:
+            raise ConfigError(f"unknown key '{key}' of a protocol; {did_you_mean(str(key), Protocol.model_fields)}")
+    if protocol.get("name") in PROTOCOLS:
+        raise ConfigError(f"name: '{protocol['name']}' is a named protocol already; call this one otherwise")
+    try:
+        return Protocol.model_validate(dict(protocol))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"{first['loc'][0]}: " if first["loc"] else ""
+        raise ConfigError(f"protocol: {where}{first['msg'].removeprefix('Value error, ')}") from None
