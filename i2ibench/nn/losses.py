@@ -1,0 +1,41 @@
+"""The losses that several methods share: adversarial, L1 and squared error. Each returns a scalar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+GANKind = Literal["vanilla", "lsgan"]
+
+
+def l1(x: Tensor, y: Tensor) -> Tensor:
+    """Mean absolute difference over all elements."""
+    return F.l1_loss(x, y)
+
+
+def mse(x: Tensor, y: Tensor) -> Tensor:
+    """Mean squared difference over all elements."""
+    return F.mse_loss(x, y)
+
+
+def gan_loss(scores: Tensor | Sequence[Tensor], real: bool, kind: GANKind) -> Tensor:
+    """How far a discriminator's scores are from calling everything real (or fake).
+
+    Args:
+        scores: unbounded scores of any shape, or a sequence of them, one per scale; as in MUNIT's code the loss is
+            the mean over each map and the *sum* over the scales.
+        real: the verdict asked for. A generator asks for `real=True` on its fakes (the non-saturating loss).
+        kind: "vanilla" is the cross-entropy of Goodfellow et al. 2014 on logits; "lsgan" is the squared distance
+            to 1 (real) or 0 (fake) of Mao et al. 2017.
+    """
+    if not isinstance(scores, Tensor):
+        first, *others = (gan_loss(score, real, kind) for score in scores)
+        return sum(others, start=first)
+    if kind == "vanilla":
+        return F.softplus(-scores if real else scores).mean()  # cross-entropy with logits, written out
+    if kind == "lsgan":
+        return (scores - float(real)).square().mean()
+    raise ValueError(f"unknown GAN loss '{kind}'; available: lsgan, vanilla")

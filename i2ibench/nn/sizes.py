@@ -1,0 +1,41 @@
+"""Which image sizes the networks can take: known without torch, so that a plan can refuse the others."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from i2ibench.errors import ConfigError
+
+Generator = Literal["unet", "resnet"]
+
+MULTIPLE = {"unet": 32, "resnet": 4}  # how far each generator shrinks an image, at the least
+
+
+def unet_depth(size: int) -> int:
+    """How often a U-Net halves images of this size: as often as they divide evenly, at most 8 times."""
+    depth = 0
+    while depth < 8 and size > 0 and size % 2 == 0:
+        size, depth = size // 2, depth + 1
+    return depth
+
+
+def patchgan_minimum(layers: int) -> int:
+    """The smallest image to which a PatchGAN with so many layers gives a score."""
+    return 3 * 2**layers
+
+
+def check_size(size: int, generator: Generator, discriminator_layers: int) -> None:
+    """Raise ConfigError if images of this size do not suit the generator or a PatchGAN of that many layers."""
+    multiple = MULTIPLE[generator]
+    if size % multiple:
+        below = size - size % multiple
+        near = f"{below} or {below + multiple}" if below else multiple
+        hint = ", or generator: resnet (multiples of 4)" if generator == "unet" and size % 4 == 0 else ""
+        raise ConfigError(
+            f"size {size} does not suit generator '{generator}'; use a multiple of {multiple}, such as {near}{hint}"
+        )
+    if size < (least := patchgan_minimum(discriminator_layers)):
+        raise ConfigError(
+            f"size {size} is too small for a discriminator with {discriminator_layers} layers; "
+            f"use size {least} or more, or fewer discriminator_layers"
+        )
