@@ -81,7 +81,7 @@ class RayExecutor:
 
 @contextmanager
 def _token_of_our_own() -> Iterator[None]:
-    """Only this user's processes may talk to the cluster that is about to start. (Ray's own token is world-readable.)"""
+    """Only this user's processes may talk to the cluster about to start (Ray's own token is world-readable)."""
     with tempfile.NamedTemporaryFile("w", prefix="i2ibench-ray-") as file:  # mode 0600
         file.write(secrets.token_hex(32))
         file.flush()
