@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def run(
             for _ in executors.make(executor, ray_address).run(jobs):
                 pass
     states = {spec.id: _state(the_plan, store, spec) for spec in the_plan.trials}
-    return Summary(report(the_plan, store), states)
+    return Summary(report(the_plan, store, protocol=protocol), states)
 
 
 def unfinished(the_plan: Plan, store: Store, *, train: bool = True, rescore: bool = False) -> list[TrialSpec]:
@@ -93,8 +94,11 @@ def unfinished(the_plan: Plan, store: Store, *, train: bool = True, rescore: boo
     ]
 
 
-def report(the_plan: Plan, store: Store, *, redraw: bool = False) -> Path:
-    """Write `<reports>/<name>/`, unless it shows this very state of the store already."""
+def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw: bool = False) -> Path:
+    """Write `<reports>/<name>/`, unless it shows this very state of the store already (or `redraw`).
+
+    `protocol` is the one that the plan was made with in place of the file's; the page's own command repeats it.
+    """
     folder = Path(the_plan.reports) / the_plan.name
     page, stamp = folder / "index.html", folder / ".drawn-from"
     drawn_from = _digest(the_plan, store)
@@ -104,7 +108,8 @@ def report(the_plan: Plan, store: Store, *, redraw: bool = False) -> Path:
     from i2ibench.report import write  # pandas and seaborn take a second to import
 
     images = {label: cache.load(entry.source, store.data_cache) for label, entry in the_plan.data.items()}
-    page = write(the_plan, store, images, folder)
+    command = f"i2ibench report {shlex.quote(the_plan.file)} --protocol {shlex.quote(protocol)}" if protocol else None
+    page = write(the_plan, store, images, folder, command)
     stamp.write_text(drawn_from, encoding="utf-8")
     return page
 
@@ -119,7 +124,7 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
         if images[label].fingerprint != entry.fingerprint:
             raise ConfigError(f"data set '{label}' is changing while it is read; run again when its files are complete")
     store.require_writable(int(sum(images[spec.data].test_a.nbytes + BYTES_PER_TRIAL for spec in pending)))
-    for name in the_plan.protocol.assets(the_plan.all_metrics):
+    for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):
         assets.ensure(name, say=lambda line: console.print(line, highlight=False))
 
 

@@ -72,7 +72,8 @@ def report(file: BenchmarkFile, protocol: ProtocolName = None) -> None:
     """Write the report again from what the store holds, finished or not."""
     from i2ibench import benchmark
 
-    print(f"report: {benchmark.report(*benchmark.load(file, protocol=protocol), redraw=True)}")
+    the_plan, store = benchmark.load(file, protocol=protocol)
+    print(f"report: {benchmark.report(the_plan, store, protocol=protocol, redraw=True)}")
 
 
 @app.command()

@@ -114,6 +114,11 @@ class Method:
     def check(cls, params: Any, task: Task) -> None:
         """Raise ConfigError if these settings cannot work on this task (called before anything runs; no torch)."""
 
+    @classmethod
+    def assets(cls, params: Any) -> tuple[str, ...]:
+        """Names of pretrained weights that these settings need (see `i2ibench assets list`); fetched beforehand."""
+        return ()
+
     def build(self, task: Task) -> None:
         """Create the networks as attributes."""
 

@@ -76,6 +76,7 @@ class Plan:
     skipped: tuple[Skip, ...]
     data: dict[str, DataPlan]
     protocol: Protocol
+    assets: tuple[str, ...]  # pretrained weights that methods need; the protocol names its own
     store: str
     reports: str
     text: str  # the YAML as run
@@ -105,9 +106,11 @@ def make(config: Config, protocol: str | None = None) -> Plan:
     data = {entry.label: _data(config, entry) for entry in config.data}
     trials: list[TrialSpec] = []
     skipped: list[Skip] = []
+    assets: dict[str, None] = {}
     for entry in config.methods:
         method = _method_class(config, entry)
         params, preset_training = _params(config, entry, method)
+        assets |= dict.fromkeys(method.assets(params))
         for data_entry in config.data:
             data_plan = data[data_entry.label]
             if method.pairing == "paired" and data_plan.source.pairing == "unpaired":
@@ -134,6 +137,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
         skipped=tuple(skipped),
         data=data,
         protocol=_protocol(config, protocol),
+        assets=tuple(assets),
         store=config.header.store,
         reports=config.header.reports,
         text=config.text,

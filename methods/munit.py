@@ -45,6 +45,7 @@ class MUNIT(Method):
         lambda_style: float = Field(1.0, ge=0, description="weight of the drawn style's reconstruction")
         lambda_content: float = Field(1.0, ge=0, description="weight of the content's reconstruction")
         lambda_cycle: float = Field(0.0, ge=0, description="weight of the style-augmented cycle (10 for street scenes)")
+        lambda_perceptual: float = Field(0.0, ge=0, description="weight of the domain-invariant perceptual distance")
         lr: float = Field(1e-4, gt=0, description="Adam's learning rate")
         weight_decay: float = Field(1e-4, ge=0, description="L2 penalty inside Adam")
         decay: Literal["constant", "linear", "halve"] = Field("halve", description="halved every decay_every steps")
@@ -84,6 +85,10 @@ class MUNIT(Method):
                 "change the data set's size, or downsamplings, scales or discriminator_layers"
             )
 
+    @classmethod
+    def assets(cls, params: Any) -> tuple[str, ...]:
+        return ("vgg16-features",) if params.lambda_perceptual else ()
+
     def build(self, task: Task) -> None:
         p = self.params
         for_generator = (p.width, p.style_dim, p.mlp_dim, p.downsamplings, p.blocks)
@@ -98,6 +103,7 @@ class MUNIT(Method):
         )
         nn.init_weights(self.generator, "kaiming")
         nn.init_weights(self.discriminator, "normal", 0.02)
+        self.perceptual = nn.PerceptualLoss() if p.lambda_perceptual else None
 
     def step(self, batch: Batch, turn: Turn) -> None:
         p, a, b, gen, dis = self.params, batch.a, batch.b, self.generator, self.discriminator
@@ -129,6 +135,8 @@ class MUNIT(Method):
                 loss.cycle = p.lambda_cycle * (nn.l1(cycle_a, a) + nn.l1(cycle_b, b))
             fooled = nn.gan_loss(dis.a(fake_a), True, "lsgan") + nn.gan_loss(dis.b(fake_b), True, "lsgan")
             loss.gan = p.lambda_gan * fooled
+            if self.perceptual:
+                loss.perceptual = p.lambda_perceptual * (self.perceptual(fake_a, b) + self.perceptual(fake_b, a))
 
     def style(self, like: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """One style per image of `like`, (N, style_dim, 1, 1), drawn from N(0, 1)."""

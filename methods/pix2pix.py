@@ -47,12 +47,15 @@ class Pix2Pix(Method):
     # It translates one image at a time by that image's own statistics. With batches above 1, instance norm makes
     # training see the same: it is batch norm at the paper's batch size of 1, but for the scale and shift.
     presets: ClassVar = {
+        # In a minute the adversary brings noise sooner than detail, so it sees little and weighs a third. (Picked on
+        # glyphs at 32 px by FID: lambda_l1 30, 100, 300, 1000 with 2 layers or 1, batch 4 to 32, either norm.)
         "tiny": {
             "width": 16,
             "norm": "instance",
-            "discriminator_layers": 2,
-            "lr": 5e-4,
-            "training": {"steps": 1000, "batch_size": 16},
+            "discriminator_layers": 1,
+            "lambda_l1": 300.0,
+            "lr": 1e-3,
+            "training": {"steps": 700, "batch_size": 32},
         },
         "small": {"norm": "instance", "training": {"steps": 40_000, "batch_size": 4}},
         "paper": {"training": {"steps": 80_000, "batch_size": 1}},  # 200 epochs of facades, 400 images

@@ -42,6 +42,7 @@ class UNIT(Method):
         lambda_kl: float = Field(0.01, ge=0, description="weight of the code's mean square")
         lambda_cycle: float = Field(10.0, ge=0, description="weight of the reconstruction after going there and back")
         lambda_cycle_kl: float = Field(0.01, ge=0, description="weight of the mean square of the translation's code")
+        lambda_perceptual: float = Field(0.0, ge=0, description="weight of the domain-invariant perceptual distance")
         lr: float = Field(1e-4, gt=0, description="Adam's learning rate")
         weight_decay: float = Field(1e-4, ge=0, description="L2 penalty inside Adam")
         decay: Literal["constant", "linear", "halve"] = Field("halve", description="halved every decay_every steps")
@@ -73,6 +74,10 @@ class UNIT(Method):
                 "change the data set's size, or downsamplings, scales or discriminator_layers"
             )
 
+    @classmethod
+    def assets(cls, params: Any) -> tuple[str, ...]:
+        return ("vgg16-features",) if params.lambda_perceptual else ()
+
     def build(self, task: Task) -> None:
         p = self.params
         for_generator = (p.width, p.downsamplings, p.blocks)
@@ -86,6 +91,7 @@ class UNIT(Method):
         )
         nn.init_weights(self.generator, "kaiming")
         nn.init_weights(self.discriminator, "normal", 0.02)
+        self.perceptual = nn.PerceptualLoss() if p.lambda_perceptual else None
 
     def step(self, batch: Batch, turn: Turn) -> None:
         p, a, b, gen, dis = self.params, batch.a, batch.b, self.generator, self.discriminator
@@ -111,6 +117,8 @@ class UNIT(Method):
             loss.cycle_kl = p.lambda_cycle_kl * (mean_a_again.square().mean() + mean_b_again.square().mean())
             fooled = nn.gan_loss(dis.a(fake_a), True, "lsgan") + nn.gan_loss(dis.b(fake_b), True, "lsgan")
             loss.gan = p.lambda_gan * fooled
+            if self.perceptual:
+                loss.perceptual = p.lambda_perceptual * (self.perceptual(fake_a, b) + self.perceptual(fake_b, a))
 
     def translate(self, a: Tensor, *, rng: torch.Generator) -> Tensor:
         return self.generator.b.decode(self.generator.a.encode(a))

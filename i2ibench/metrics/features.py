@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
-from torchvision.models.vgg import cfgs, make_layers
 
 from i2ibench import assets
 from i2ibench.errors import AssetError
 from i2ibench.metrics.protocol import EXTRACTORS, REVISION, Protocol
+from i2ibench.nn.perceptual import IMAGENET_MEAN, IMAGENET_STD, vgg16_features
 from i2ibench.store import atomic_write
 
 BATCH_SIZE = 32  # fixed, since the last digit of a convolution may depend on it
@@ -34,9 +33,6 @@ class VGG16Features(FeatureExtractorBase):
     computes with it too; the weights are a safetensors file under torchvision's names.
     """
 
-    MEAN = (0.485, 0.456, 0.406)
-    STD = (0.229, 0.224, 0.225)
-
     def __init__(
         self,
         name: str,
@@ -47,12 +43,9 @@ class VGG16Features(FeatureExtractorBase):
     ) -> None:
         super().__init__(name, features_list)
         self.input_size = input_size
-        weights = load_file(feature_extractor_weights_path or assets.path("vgg16-features"))
-        with torch.device("meta"):  # the pretrained tensors take the place of these: nothing is drawn at random
-            self.features = make_layers(cfgs["D"], batch_norm=False)[:30]  # ends with relu5_3
-        self.load_state_dict(weights, assign=True)
-        self.register_buffer("mean", 255 * torch.tensor(self.MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(self.STD).view(1, 3, 1, 1), persistent=False)
+        self.features = vgg16_features(feature_extractor_weights_path)
+        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # a sixth faster on CPU
 
     def forward(self, images: Tensor) -> tuple[Tensor]:

@@ -11,6 +11,8 @@ from .losses import mse as mse
 from .munit import ContentStyleGenerator as ContentStyleGenerator
 from .munit import MultiScaleDiscriminator as MultiScaleDiscriminator
 from .munit import VAEGenerator as VAEGenerator
+from .perceptual import PerceptualLoss as PerceptualLoss
+from .perceptual import vgg16_features as vgg16_features
 from .pool import ImagePool as ImagePool
 from .resnet import ResNetGenerator as ResNetGenerator
 from .sizes import check_size as check_size
