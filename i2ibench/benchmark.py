@@ -120,7 +120,8 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
     require_writable(Path(the_plan.reports) / the_plan.name, "reports")
     images = {}
     for label, entry in the_plan.data.items():
-        images[label] = cache.load(entry.source, store.data_cache)
+        with console.status(f"reading data set {label}"):
+            images[label] = cache.load(entry.source, store.data_cache)
         if images[label].fingerprint != entry.fingerprint:
             raise ConfigError(f"data set '{label}' is changing while it is read; run again when its files are complete")
     store.require_writable(int(sum(images[spec.data].test_a.nbytes + BYTES_PER_TRIAL for spec in pending)))

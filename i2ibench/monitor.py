@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -65,7 +65,7 @@ def table(rows: Sequence[Row], *, title: str = "") -> RenderableType:
         view.add_column(name)
     for name in ("step", "images/s", "loss", "left"):
         view.add_column(name, justify="right")
-    order = sorted(rows, key=lambda row: row.state in ("missing", "done")) if len(rows) > MOST_ROWS else rows
+    order = sorted(rows, key=lambda row: row.state in ("missing", "queued", "done")) if len(rows) > MOST_ROWS else rows
     for row in order[:MOST_ROWS]:
         view.add_row(
             Text(row.spec.label),
@@ -117,7 +117,9 @@ class Monitor(AbstractContextManager["Monitor"]):
             self._speak()
 
     def _view(self) -> RenderableType:
-        return table(rows(self._plan, self._store, self._specs), title=self._plan.name)
+        found = rows(self._plan, self._store, self._specs)
+        queued = [replace(row, state="queued") if row.state in ("missing", "trained") else row for row in found]
+        return table(queued, title=self._plan.name)
 
     def _talk(self) -> None:
         while not self._stop.wait(1.0):

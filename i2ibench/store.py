@@ -194,13 +194,16 @@ class Store:
 
 
 def require_writable(folder: Path, what: str, needed_bytes: int = 0) -> None:
-    """Raise StoreError if files cannot be made in `folder`, or its disk has fewer than `needed_bytes` left."""
+    """Raise StoreError if files cannot be made in `folder`, or its disk has fewer than `needed_bytes` left.
+
+    A folder that is not there yet is tried at the nearest one above, so that nothing is left behind by bad input.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"\0" * 4096)
             probe.flush()
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(there).free
     except OSError as error:
         raise StoreError(
             f"{what} {folder}: cannot be written ({error.strerror}); choose another with `{what}:`"
