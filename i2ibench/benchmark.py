@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
-from i2ibench import assets, config, executors, plan
+from i2ibench import __version__, assets, config, executors, plan
 from i2ibench.data import cache
-from i2ibench.errors import ConfigError
+from i2ibench.data.images import Images
+from i2ibench.errors import DataError
 from i2ibench.job import Job
 from i2ibench.monitor import Monitor
-from i2ibench.plan import Plan, TrialSpec
+from i2ibench.plan import DataPlan, Plan, TrialSpec
 from i2ibench.store import Store, require_writable
 
 BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default networks, generously
@@ -68,17 +72,15 @@ def run(
         I2IBenchError: bad input, before anything is written.
     """
     console = console or Console()
+    executors.require_known(executor)
     the_plan, store = load(file, protocol=protocol)
     pending = unfinished(the_plan, store, train=train, rescore=rescore)
     if pending:
+        runner = executors.make(executor, ray_address)
         _prepare(the_plan, store, pending, console)
-        protocol_values = the_plan.protocol.model_dump(mode="json")
-        jobs = [
-            Job(plan.to_json(spec), str(store.path), protocol_values, the_plan.metrics(spec), train, rescore)
-            for spec in pending
-        ]
+        jobs = [_job(the_plan, store, spec, train=train, rescore=rescore) for spec in pending]
         with Monitor(the_plan, store, pending, console):
-            for _ in executors.make(executor, ray_address).run(jobs):
+            for _ in runner.run(jobs):
                 pass
     states = {spec.id: _state(the_plan, store, spec) for spec in the_plan.trials}
     return Summary(report(the_plan, store, protocol=protocol), states)
@@ -86,12 +88,12 @@ def run(
 
 def unfinished(the_plan: Plan, store: Store, *, train: bool = True, rescore: bool = False) -> list[TrialSpec]:
     """The trials that there is something to do for, each id once; without `train`, only those that are trained."""
-    specs = {spec.id: spec for spec in the_plan.trials}.values()
-    return [
-        spec
-        for spec in specs
+    pending = {
+        spec.id: spec
+        for spec in the_plan.trials
         if (rescore or _state(the_plan, store, spec) != "done") and (train or store.trial(spec.id).result() is not None)
-    ]
+    }
+    return list(pending.values())
 
 
 def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw: bool = False) -> Path:
@@ -102,7 +104,8 @@ def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw:
     folder = Path(the_plan.reports) / the_plan.name
     page, stamp = folder / "index.html", folder / ".drawn-from"
     drawn_from = _digest(the_plan, store)
-    if not redraw and page.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == drawn_from:
+    whole = all((folder / name).exists() for name in ("index.html", "leaderboard.md", "leaderboard.csv", "figures"))
+    if not redraw and whole and stamp.exists() and stamp.read_text(encoding="utf-8") == drawn_from:
         return page
     require_writable(folder, "reports")
     from i2ibench.report import write  # pandas and seaborn take a second to import
@@ -118,15 +121,44 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
     """Everything that can go wrong before the first trial: disk space, data that does not decode, missing weights."""
     store.require_writable()
     require_writable(Path(the_plan.reports) / the_plan.name, "reports")
-    images = {}
-    for label, entry in the_plan.data.items():
-        with console.status(f"reading data set {label}"):
-            images[label] = cache.load(entry.source, store.data_cache)
-        if images[label].fingerprint != entry.fingerprint:
-            raise ConfigError(f"data set '{label}' is changing while it is read; run again when its files are complete")
+    images = {label: _read(entry, store, console) for label, entry in the_plan.data.items()}
     store.require_writable(int(sum(images[spec.data].test_a.nbytes + BYTES_PER_TRIAL for spec in pending)))
     for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):
-        assets.ensure(name, say=lambda line: console.print(line, highlight=False))
+        with _progress(console, f"fetching {name}") as advance:
+            assets.ensure(name, say=lambda line: console.print(line, highlight=False), progress=advance)
+
+
+def _read(entry: DataPlan, store: Store, console: Console) -> Images:
+    """A data set from the cache, decoded into it first; bad data leaves no store behind that was not there before."""
+    fresh = not store.path.exists()
+    try:
+        with _progress(console, f"reading {entry.label}") as advance:
+            images = cache.load(entry.source, store.data_cache, advance)
+        if images.fingerprint != entry.fingerprint:
+            raise DataError("it is changing while it is read; run again when its files are complete")
+        if min(len(images.test_a), len(images.test_b)) < 2:
+            raise DataError("scores need at least 2 test images")
+    except DataError as error:
+        if fresh:
+            shutil.rmtree(store.path, ignore_errors=True)
+        raise DataError(f"{entry.place}: {error}") from None
+    return images
+
+
+@contextmanager
+def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that appears with the first sign of progress; nothing where the output is no terminal."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _job(the_plan: Plan, store: Store, spec: TrialSpec, *, train: bool, rescore: bool) -> Job:
+    """A trial's job: one, though it may stand in several rows that ask for different metrics."""
+    twins = [twin for twin in the_plan.trials if twin.id == spec.id]
+    metrics = dict.fromkeys(metric for twin in twins for metric in the_plan.metrics(twin))
+    protocol = the_plan.protocol.model_dump(mode="json")
+    return Job(plan.to_json(spec), str(store.path), protocol, tuple(metrics), train, rescore)
 
 
 def _state(the_plan: Plan, store: Store, spec: TrialSpec) -> str:
@@ -135,7 +167,7 @@ def _state(the_plan: Plan, store: Store, spec: TrialSpec) -> str:
 
 def _digest(the_plan: Plan, store: Store) -> str:
     """A hash of everything that the report shows: the plan, and the files of its trials by time and size."""
-    digest = hashlib.sha256(repr((the_plan, the_plan.protocol.key())).encode())
+    digest = hashlib.sha256(repr((__version__, the_plan, the_plan.protocol.key())).encode())
     for spec in the_plan.trials:
         folder = store.trial(spec.id).path
         for file in (

@@ -45,9 +45,7 @@ def run(file: BenchmarkFile, executor: ExecutorName = "ray", ray_address: RayAdd
 
     Run it again at will: finished trials come from the store, interrupted ones go on from their last checkpoint.
     """
-    from i2ibench import benchmark
-
-    _finish(benchmark.run(file, executor=executor, ray_address=ray_address))
+    _run(file, executor=executor, ray_address=ray_address)
 
 
 @app.command()
@@ -87,19 +85,21 @@ def evaluate(
     ray_address: RayAddress = None,
 ) -> None:
     """Score what is trained, without training: under another protocol, or with metrics added to the file."""
-    from i2ibench import benchmark
-
-    _finish(
-        benchmark.run(file, executor=executor, ray_address=ray_address, protocol=protocol, train=False, rescore=force)
-    )
+    _run(file, executor=executor, ray_address=ray_address, protocol=protocol, train=False, rescore=force)
 
 
 @app.command()
-def methods(as_json: AsJson = False) -> None:
-    """List the methods: their papers, what they need and what they can do."""
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Show the keys of this method instead.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the methods: their papers, what they need and what they can do; or the keys of one of them."""
     from i2ibench import show
 
-    print(json.dumps(show.methods_json(), indent=1)) if as_json else show.methods()
+    if name is not None:
+        show.method_keys(name)
+    else:
+        print(json.dumps(show.methods_json(), indent=1)) if as_json else show.methods()
 
 
 @app.command()
@@ -150,12 +150,20 @@ def _options(
         raise typer.Exit
 
 
-def _finish(summary: Any) -> None:
-    failed = len(summary.failed)
+def _run(file: Path, **options: Any) -> None:
+    """Run a benchmark, say where its report is, and leave with the exit code that its trials deserve."""
+    from i2ibench import benchmark
+
+    try:
+        summary = benchmark.run(file, **options)
+    except KeyboardInterrupt:
+        print("i2ibench: interrupted; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
     print(f"report: {summary.report}")
-    if failed:
+    if summary.failed:
         print(
-            f"{failed} of {len(summary.states)} trials failed; the report and the lines above say why", file=sys.stderr
+            f"{len(summary.failed)} of {len(summary.states)} trials failed; the report and the lines above say why",
+            file=sys.stderr,
         )
         raise typer.Exit(1)
 
@@ -167,9 +175,6 @@ def main() -> None:
     except I2IBenchError as error:
         print(f"i2ibench: {' '.join(str(error).splitlines())}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("i2ibench: interrupted; run the same command again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

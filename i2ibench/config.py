@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from i2ibench import yamlfile
 from i2ibench.errors import ConfigError
 from i2ibench.registry import did_you_mean
+from i2ibench.settings import Settings
 
 Model = TypeVar("Model", bound=BaseModel)
+# YAML's words for what pydantic calls by Python's.
+WORDS = {"dict_type": "should be a mapping (key: value)", "tuple_type": "should be a list ([a, b])"}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Training(_Frozen):
+class Training(Settings):
     """The budget, and how the loop spends it. The same for all methods unless one says otherwise."""
 
     steps: int = Field(1000, gt=0, description="training steps of each trial")
@@ -31,11 +30,25 @@ class Training(_Frozen):
     batch_size: int = Field(16, gt=0, description="images of each domain in a step")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
     clip: float | None = Field(None, gt=0, description="clip each player's gradient to this norm")
+    warmup: int = Field(0, ge=0, description="steps over which the learning rates grow from 0")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="translate with a moving average of the generator's weights, of this decay"
+    )
+    ttur: float = Field(
+        1.0, gt=0, description="learning rate of the discriminators as a multiple of the generator's (Heusel 2017)"
+    )
+    spectral_norm: bool = Field(False, description="spectral norm in the discriminators (Miyato 2018)")
+    r1: float | None = Field(
+        None, gt=0, description="weight of the discriminators' gradient penalty on real images (Mescheder 2018)"
+    )
+    diffaugment: tuple[Literal["color", "translation", "cutout"], ...] | None = Field(
+        None, description="disturb what the discriminators see, by any of color, translation and cutout (Zhao 2020)"
+    )
     log_every: int = Field(50, gt=0, description="steps between two points of the learning curves")
     checkpoint_every: int = Field(500, gt=0, description="steps between two checkpoints")
 
 
-class Resources(_Frozen):
+class Resources(Settings):
     """What one trial asks of Ray."""
 
     cpus: int = Field(1, gt=0, description="CPU cores, and threads, of each trial")
@@ -49,14 +62,14 @@ class Resources(_Frozen):
         return value
 
 
-class Evaluation(_Frozen):
+class Evaluation(Settings):
     """How outputs are scored."""
 
     protocol: str | dict[str, Any] = Field("offline", description="a named protocol, or one spelled out as a mapping")
     metrics: tuple[str, ...] | None = Field(None, description="default: all that the data set allows")
 
 
-class Header(_Frozen):
+class Header(Settings):
     """The top level of a benchmark file, less what hangs on plug-ins (`data` and `methods`)."""
 
     name: str = Field("", description="names the report's folder; default: the file's name")
@@ -72,19 +85,19 @@ class Header(_Frozen):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_of_seeds(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and value > 0 else value
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
 
     @field_validator("seeds")
     @classmethod
     def _distinct_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not value or len(set(value)) != len(value) or min(value) < 0:
-            raise ValueError("seeds must be different whole numbers, 0 or more, and at least one")
+        if not value or len(set(value)) != len(value) or min(value) < 0 or max(value) >= 2**32:
+            raise ValueError("seeds must be different whole numbers from 0 to 2**32 - 1, and at least one")
         return value
 
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if value and (value in (".", "..") or set(value) & set("/\\\0")):
+        if value and (not value.strip(". ") or not value.isprintable() or set(value) & set("/\\")):
             raise ValueError("must be usable as a folder's name")
         return value
 
@@ -96,7 +109,7 @@ class Header(_Frozen):
         return value
 
 
-class DataKeys(_Frozen):
+class DataKeys(Settings):
     """Keys of a `data:` entry that are not the source's own."""
 
     source: str = Field("", description="kind of data set; default: the entry's label")
@@ -105,7 +118,7 @@ class DataKeys(_Frozen):
     resources: dict[str, Any] = Field(default_factory=dict, description="overrides of resources for this data set")
 
 
-class MethodKeys(_Frozen):
+class MethodKeys(Settings):
     """Keys of a `methods:` entry that are not the method's own."""
 
     method: str = Field("", description="a registered method or a .py file; default: the entry's label")
@@ -197,15 +210,22 @@ def overlay(
 def _entries(
     section: str, raw: Mapping[str, Any], keys: type[KeysModel], document: yamlfile.Document
 ) -> tuple[Entry, ...]:
-    entries = []
+    entries: list[Entry] = []
     for label, body in raw.items():
         path = (section, label)
-        if not label.strip() or any(c in label for c in "\n\r\t"):
-            raise ConfigError(f"{document.where(path)}: a label must be one line of text")
-        for suffix, values in _spread(body or {}):
+        try:
+            spread = _spread(body or {})
+        except ValueError as error:
+            raise ConfigError(f"{document.where(path)}: {error}") from None
+        for suffix, values in spread:
+            name = f"{label} {suffix}".strip()
+            if not label.strip() or not name.isprintable():
+                raise ConfigError(f"{document.where(path)}: a label must be one line of printable text")
+            if any(entry.label == name for entry in entries):
+                raise ConfigError(f"{document.where(path)}: two entries would be called '{name}'; rename one of them")
             reserved = {k: v for k, v in values.items() if k in keys.model_fields}
             own = {k: v for k, v in values.items() if k not in keys.model_fields}
-            entries.append(Entry(f"{label} {suffix}".strip(), path, validate(keys, reserved, document, path), own))
+            entries.append(Entry(name, path, validate(keys, reserved, document, path), own))
     return tuple(entries)
 
 
@@ -213,7 +233,9 @@ def _spread(body: Mapping[str, Any], path: yamlfile.Path = ()) -> list[tuple[str
     """Every combination of the `{grid: [...]}` values in an entry: [("lambda_l1=10 steps=500", {...}), ...]."""
     choices: list[list[tuple[str, Any]]] = []
     for key, value in body.items():
-        if isinstance(value, Mapping) and set(value) == {"grid"} and isinstance(value["grid"], list) and value["grid"]:
+        if isinstance(value, Mapping) and set(value) == {"grid"}:
+            if not isinstance(value["grid"], list) or not value["grid"]:
+                raise ValueError(f"{key}: a grid is a list of values, such as {{grid: [1, 2]}}")
             choices.append([(f"{key}={option}", option) for option in value["grid"]])
         elif isinstance(value, Mapping):
             choices.append(list(_spread(value)))
@@ -231,6 +253,10 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
         return f"unknown key '{loc[-1]}'; {did_you_mean(str(loc[-1]), _fields_at(model, loc[:-1]))}"
     if kind == "missing":
         return f"the key '{loc[-1]}' is required"
+    if isinstance(given, Mapping) and set(given) == {"grid"}:
+        return "a grid may stand in an entry of `methods` or `data`, not here"
+    if kind in WORDS:
+        return WORDS[kind] + (f", got {given!r}" if isinstance(given, str | int | float) else "")
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     return f"{message}, got {given!r}" if isinstance(given, str | int | float | bool | None) else message

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from i2ibench.settings import Settings
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -59,13 +61,11 @@ class Turn(Protocol):
     def __call__(self, player: str) -> AbstractContextManager[Losses]: ...
 
 
-class MethodParams(BaseModel):
+class MethodParams(Settings):
     """Settings that every method has. Each field is a key of a `methods:` entry of the benchmark file.
 
     The optimisation settings stand here because they are part of what a paper publishes.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     lr: float = Field(2e-4, gt=0, description="Adam's learning rate")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's first-moment decay")

@@ -62,9 +62,9 @@ def table(rows: Sequence[Row], *, title: str = "") -> RenderableType:
     """The rows as a rich table, the running and failed ones first where there are too many to show."""
     view = Table(title=title or None, title_justify="left", header_style="bold", expand=False)
     for name in ("method", "data", "seed", "state"):
-        view.add_column(name)
+        view.add_column(name, overflow="fold", no_wrap=name in ("seed", "state"))
     for name in ("step", "images/s", "loss", "left"):
-        view.add_column(name, justify="right")
+        view.add_column(name, justify="right", no_wrap=True)
     order = sorted(rows, key=lambda row: row.state in ("missing", "queued", "done")) if len(rows) > MOST_ROWS else rows
     for row in order[:MOST_ROWS]:
         view.add_row(

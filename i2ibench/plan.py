@@ -20,6 +20,7 @@ from i2ibench.metrics.protocol import Protocol, resolve
 from i2ibench.provenance import code_digest, training_digest
 from i2ibench.store import Store
 
+OF_DISCRIMINATORS = ("ttur", "spectral_norm", "r1", "diffaugment")  # settings that a method without any cannot use
 BOOKKEEPING = ("log_every", "checkpoint_every")  # settings of the training that cannot change its numbers
 
 
@@ -62,6 +63,7 @@ class DataPlan:
     """One data set of the benchmark, ready to load, with the metrics that it is scored by."""
 
     label: str
+    place: str  # file:line of the benchmark file, for messages
     source: Source = field(repr=False)
     fingerprint: str
     metrics: tuple[str, ...]
@@ -103,7 +105,8 @@ def make(config: Config, protocol: str | None = None) -> Plan:
     Raises:
         ConfigError, DataError: with the place in the file.
     """
-    data = {entry.label: _data(config, entry) for entry in config.data}
+    the_protocol = _protocol(config, protocol)
+    data = {entry.label: _data(config, entry, the_protocol) for entry in config.data}
     trials: list[TrialSpec] = []
     skipped: list[Skip] = []
     assets: dict[str, None] = {}
@@ -120,6 +123,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
                 continue
             _check(config, entry, method, params, data_plan)
             settings = _training(config, entry, data_entry, preset_training)
+            _check_options(config, entry, method, data_entry, settings)
             resources = overlay(
                 Resources,
                 config.header.resources,
@@ -136,7 +140,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
         trials=tuple(trials),
         skipped=tuple(skipped),
         data=data,
-        protocol=_protocol(config, protocol),
+        protocol=the_protocol,
         assets=tuple(assets),
         store=config.header.store,
         reports=config.header.reports,
@@ -190,7 +194,7 @@ def _spec(
     )
 
 
-def _data(config: Config, entry: Entry) -> DataPlan:
+def _data(config: Config, entry: Entry, protocol: Protocol) -> DataPlan:
     known = registry.sources()
     kind = entry.keys.source or entry.key
     if kind not in known:
@@ -205,10 +209,11 @@ def _data(config: Config, entry: Entry) -> DataPlan:
         fingerprint = source.fingerprint(store.data_cache if store.path.exists() else None)
     except DataError as error:
         raise config.error(entry.path, str(error)) from None
-    return DataPlan(entry.label, source, fingerprint, _metrics(config, entry, source))
+    metrics = _metrics(config, entry, source, protocol)
+    return DataPlan(entry.label, config.document.where(entry.path), source, fingerprint, metrics)
 
 
-def _metrics(config: Config, entry: Entry, source: Source) -> tuple[str, ...]:
+def _metrics(config: Config, entry: Entry, source: Source, protocol: Protocol) -> tuple[str, ...]:
     """The data set's own metrics, else the benchmark's, else all that can be had for it."""
     for names, path in (
         (entry.keys.metrics, (*entry.path, "metrics")),
@@ -216,18 +221,28 @@ def _metrics(config: Config, entry: Entry, source: Source) -> tuple[str, ...]:
     ):
         if names is None:
             continue
+        if not names:
+            raise config.error(path, f"name at least one metric; available: {', '.join(METRICS)}")
         for i, name in enumerate(names):
             if name not in METRICS:
                 raise config.error((*path, i), f"unknown metric '{name}'; {registry.did_you_mean(name, METRICS)}")
-            if METRICS[name].needs_pairs and source.pairing == "unpaired":
-                free = [m for m in METRICS if not METRICS[m].needs_pairs]
-                raise config.error(
-                    (*path, i),
-                    f"metric '{name}' compares outputs with their targets, and data set '{entry.label}' is unpaired; "
-                    f"there, use {', '.join(free)} (`metrics:` of the data set)",
-                )
+            if hindrance := _hindrance(name, entry, source, protocol):
+                raise config.error((*path, i), hindrance)
         return tuple(metric for metric in METRICS if metric in names)
-    return tuple(m for m, metric in METRICS.items() if source.pairing == "paired" or not metric.needs_pairs)
+    return tuple(metric for metric in METRICS if not _hindrance(metric, entry, source, protocol))
+
+
+def _hindrance(metric: str, entry: Entry, source: Source, protocol: Protocol) -> str | None:
+    """Why a data set cannot be scored by a metric, and what to do; None if it can."""
+    if METRICS[metric].needs_pairs and source.pairing == "unpaired":
+        free = ", ".join(m for m in METRICS if not METRICS[m].needs_pairs)
+        return (
+            f"metric '{metric}' compares outputs with their targets, and data set '{entry.label}' is unpaired; "
+            f"there, use {free} (`metrics:` of the data set)"
+        )
+    if source.params.size < protocol.smallest(metric):
+        return f"metric '{metric}' needs images of {protocol.smallest(metric)} pixels; raise size, or leave it out"
+    return None
 
 
 def _method_class(config: Config, entry: Entry) -> type[Method]:
@@ -272,6 +287,21 @@ def _check(config: Config, entry: Entry, method: type[Method], params: Any, data
         method.check(params, Task(3, 3, data.source.params.size))
     except ConfigError as error:
         raise config.error(entry.path, f"{error} (data set '{data.label}')") from None
+
+
+def _check_options(config: Config, entry: Entry, method: type[Method], data: Entry, settings: Training) -> None:
+    """Refuse an option of discriminators for a method that has none. Reference rows train nothing: nothing is lost."""
+    if len(method.players) != 1:
+        return
+    for key in OF_DISCRIMINATORS:
+        if getattr(settings, key) != Training.model_fields[key].default:
+            own = ((entry.keys.training, entry.path), (data.keys.training, data.path))
+            place = next(((*path, "training", key) for values, path in own if key in values), ("training", key))
+            raise config.error(
+                place,
+                f"an option of discriminators, and '{entry.label}' has none; "
+                "set it in the `training` of the methods that have",
+            )
 
 
 def _protocol(config: Config, override: str | None) -> Protocol:

@@ -8,14 +8,14 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from i2ibench.errors import ConfigError
-from i2ibench.method import Method
+from i2ibench.method import Method, MethodParams
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -63,7 +63,7 @@ def method(name: str, base: Path | None = None) -> type[Method]:
         return _only_method(_load_file((base or Path()) / name), name)
     if name not in methods():
         raise ConfigError(f"unknown method '{name}'; {did_you_mean(name, methods())}, or a path ending in .py")
-    return _only_method(importlib.import_module(methods()[name]), name)
+    return _only_method(_imported(lambda: importlib.import_module(methods()[name]), methods()[name]), name)
 
 
 def method_file(method_class: type[Method]) -> Path:
@@ -89,7 +89,12 @@ def _only_method(module: ModuleType, name: str) -> type[Method]:
         raise ConfigError(
             f"method '{name}': {module.__file__} must define exactly one subclass of Method, it has {len(own)}"
         )
-    return own[0]
+    (found,) = own
+    if not (inspect.isclass(found.Params) and issubclass(found.Params, MethodParams)):
+        raise ConfigError(f"method '{name}': Params must be a class that subclasses Method.Params")
+    if not isinstance(found.players, tuple) or found.pairing not in ("paired", "unpaired"):
+        raise ConfigError(f"method '{name}': players must be a tuple of names, and pairing 'paired' or 'unpaired'")
+    return found
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -104,9 +109,18 @@ def _load_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
+    loader = spec.loader
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        _imported(lambda: loader.exec_module(module), str(path))
+    except ConfigError:
         del sys.modules[module_name]
-        raise ConfigError(f"method file {path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise
     return module
+
+
+def _imported(load: Callable[[], Any], name: str) -> Any:
+    try:
+        return load()
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ConfigError(f"method file {name} cannot be imported: {reason}") from error

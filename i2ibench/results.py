@@ -51,7 +51,7 @@ COSTS: dict[str, Cost] = {
 }
 
 COLUMNS = (
-    "data", "label", "method", "reference", "seed", "trial", "state", "reason", "log",
+    "data", "label", "method", "reference", "seed", "trial", "state", "reason", "log", "flags",
     "kind", "metric", "value", "protocol",
 )  # fmt: skip
 
@@ -66,6 +66,7 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
         seed, trial      of this repetition
         state            done | trained | running | interrupted | missing | failed | diverged | skipped
         reason, log      why it is not done, and where the whole story lies ("" if done)
+        flags            troubles of a training that ended: the JSON of [{"flag": ..., "reason": ...}], or ""
         kind             score | cost
         metric, value    a name of `metrics.catalog.METRICS` or of `COSTS`; NaN where the trial has no such number
         protocol         key of the evaluation protocol of a score
@@ -88,6 +89,7 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
             "seed": spec.seed,
             "trial": spec.id,
             **_state(trial, key, metrics),
+            "flags": json.dumps(flags) if (flags := (trial.result() or {}).get("flags")) else "",
             **{f"p_{name}": _scalar(value) for name, value in spec.params.items()},
         }
         scores = trial.scores(key) or {"values": {}, "protocol": {}}
@@ -200,7 +202,7 @@ def _typed(records: list[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(records)
     params = sorted(name for name in table.columns if name.startswith("p_"))
     table = table.reindex(columns=[*COLUMNS, *params])
-    texts = ["data", "label", "method", "trial", "state", "reason", "log", "kind", "metric", "protocol"]
+    texts = ["data", "label", "method", "trial", "state", "reason", "log", "flags", "kind", "metric", "protocol"]
     table[texts] = table[texts].fillna("").astype("string")
     table["reference"] = table["reference"].fillna(False).astype(bool)
     table["seed"] = table["seed"].astype("Int64")

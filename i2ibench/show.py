@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from i2ibench.method import PRESET_SIZES, Method, Task
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import PROTOCOLS
 from i2ibench.plan import Plan
+from i2ibench.settings import Settings
 from i2ibench.store import Store
 
-console = Console()
+# Cut off nothing where the output goes into a file or a pipe.
+console = Console(width=None if sys.stdout.isatty() else 1000)
 
 
 def plan(the_plan: Plan, store: Store) -> None:
@@ -120,16 +123,28 @@ def network_sizes(method: type[Method], preset: str) -> dict[str, int]:
     return sizes
 
 
+def method_keys(name: str) -> None:
+    """The parameters of a method, with their defaults, and its presets."""
+    method = registry.method(name)
+    _keys(method.Params)
+    for preset, values in method.presets.items():
+        console.print(f"preset {preset}: {dict(values)}", markup=False, highlight=False, soft_wrap=True)
+
+
 def datasets() -> None:
     for name, source in registry.sources().items():
         console.print(Text(f"{name}: {source.description}", style="bold"))
-        _table(
-            ("key", "default", "meaning"),
-            (
-                (key, "required" if field.is_required() else repr(field.default), field.description or "")
-                for key, field in source.Params.model_fields.items()
-            ),
-        )
+        _keys(source.Params)
+
+
+def _keys(model: type[Settings]) -> None:
+    _table(
+        ("key", "default", "meaning"),
+        (
+            (key, "required" if field.is_required() else repr(field.default), field.description or "")
+            for key, field in model.model_fields.items()
+        ),
+    )
 
 
 def doctor() -> None:
@@ -172,7 +187,9 @@ def _say(line: str) -> None:
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    view = Table(*header, header_style="bold")
+    view = Table(header_style="bold")
+    for name in header:
+        view.add_column(name, overflow="fold")
     for row in rows:
         view.add_row(*(Text(str(cell)) for cell in row))
     console.print(view)

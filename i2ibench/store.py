@@ -20,6 +20,7 @@ import os
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -59,14 +60,28 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file, or None if there is no such file."""
+    """The content of a JSON file, or None if there is no such file.
+
+    Raises:
+        StoreError: it cannot be read, or is damaged.
+    """
+    with _readable(path):
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what can go wrong while a file of the store is read into one line."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(
-            f"{path}: not valid JSON ({error}); delete the trial's directory to have it made again"
+            f"{path}: damaged ({' '.join(str(error).split())}); delete the trial's directory to have it made again"
         ) from None
 
 
@@ -92,7 +107,10 @@ class Trial:
         return read_json(self.path / "result.json")
 
     def scores(self, key: str) -> dict[str, Any] | None:
-        return read_json(self.path / "scores" / f"{key}.json")
+        scores = read_json(self.path / "scores" / f"{key}.json")
+        if scores is not None and not {"values", "protocol"} <= set(scores):
+            raise StoreError(f"{self.path / 'scores' / key}.json: damaged; delete it to have it made again")
+        return scores
 
     def error(self) -> dict[str, Any] | None:
         return read_json(self.path / "error.json")
@@ -101,29 +119,28 @@ class Trial:
         return read_json(self.path / "progress.json")
 
     def curves(self) -> list[dict[str, Any]]:
-        try:
-            lines = (self.path / "curves.jsonl").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        return [json.loads(line) for line in lines]
+        file = self.path / "curves.jsonl"
+        with _readable(file):
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
     def outputs(self) -> np.ndarray | None:
         """Translated test images, uint8 (N, H, W, 3), memory-mapped; None before they exist."""
-        try:
-            return np.load(self.path / "outputs.npy", mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            return None
+        file = self.path / "outputs.npy"
+        with _readable(file):
+            return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
 
     def per_image(self, key: str) -> dict[str, np.ndarray]:
         """Per-image values by metric name, in the order of the test images."""
-        try:
-            with np.load(self.path / "scores" / f"{key}.npz", allow_pickle=False) as arrays:
-                return dict(arrays)
-        except FileNotFoundError:
+        file = self.path / "scores" / f"{key}.npz"
+        if not file.exists():
             return {}
+        with _readable(file), np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
 
     def state(self, key: str, metrics: list[str] | tuple[str, ...] = ()) -> str:
         """`done`, `trained` (not all scored under protocol `key`), `failed`, `running`, `interrupted` or `missing`."""
+        if self.error() is not None:  # a new attempt removes it
+            return "failed"
         if self.result() is not None:
             scores = self.scores(key)
             if scores is not None and set(metrics) <= set(scores["values"]):
@@ -131,8 +148,6 @@ class Trial:
             state = "trained"
         else:
             state = "interrupted" if any(self.path.glob("checkpoints/*.pt")) else "missing"
-        if self.error() is not None:
-            return "failed"
         progress = self.progress()
         if progress is not None and progress["state"] != "done" and time.time() - progress["updated"] < STALE_SECONDS:
             return "running"

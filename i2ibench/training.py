@@ -18,6 +18,7 @@ from i2ibench.checkpoints import Checkpoints
 from i2ibench.errors import DivergedError
 from i2ibench.memory import PeakMemory
 from i2ibench.method import Batch, Method
+from i2ibench.options import Options
 
 if TYPE_CHECKING:
     import logging
@@ -60,9 +61,15 @@ class Turns:
     player's own Adam takes a step. Sums of every loss stay on the device until `means` asks for them.
     """
 
-    def __init__(self, method: Method, clip: float | None = None, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        method: Method,
+        clip: float | None = None,
+        dtype: torch.dtype | None = None,
+        options: Options | None = None,
+    ) -> None:
         params = method.params
-        self._clip, self._dtype = clip, dtype
+        self._clip, self._dtype, self._options = clip, dtype, options or Options(method)
         self._parameters = {
             player: [p for p in getattr(method, player).parameters() if p.requires_grad] for player in method.players
         }
@@ -86,9 +93,9 @@ class Turns:
                 parameter.requires_grad_(name == player)
         losses = SimpleNamespace()
         device = self._parameters[player][0].device
-        with torch.autocast(device.type, self._dtype, enabled=self._dtype is not None):
+        with self._options.turn(player), torch.autocast(device.type, self._dtype, enabled=self._dtype is not None):
             yield losses
-        terms: dict[str, torch.Tensor] = vars(losses)
+        terms: dict[str, torch.Tensor] = vars(losses) | self._options.penalties()
         self.optimisers[player].zero_grad(set_to_none=True)
         torch.stack([term.float() for term in terms.values()]).sum().backward()
         if self._clip is not None:
@@ -100,9 +107,11 @@ class Turns:
             self.counts[key] = self.counts.get(key, 0) + 1
 
     def set_learning_rate(self, rate: float) -> None:
-        for optimiser in self.optimisers.values():
+        """What the schedule says; the options make of it each player's own."""
+        rates = self._options.rates(rate)
+        for player, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rates[player]
 
     def means(self) -> dict[str, float]:
         """Mean of each loss since the last call. Waits for the device."""
@@ -148,7 +157,8 @@ class Loop:
     ) -> None:
         self.method, self.batches, self.settings, self.trial, self.log = method, batches, settings, trial, log
         self.device = device
-        self.turns = Turns(method, settings.clip, autocast_dtype(settings.precision, device))
+        self.options = Options(method, settings)
+        self.turns = Turns(method, settings.clip, autocast_dtype(settings.precision, device), self.options)
         self.checkpoints = Checkpoints(trial.path / "checkpoints")
         self.step = 0
         self.seconds = 0.0  # of training, over all attempts
@@ -159,7 +169,8 @@ class Loop:
         """Train until the budget is used up.
 
         Raises:
-            DivergedError: a loss is NaN or infinite.
+            DivergedError: a loss or a weight is NaN or infinite. Checkpoints are from before.
+            TrialError: an option of the training does nothing for this method.
         """
         self._restore()
         memory = PeakMemory(self.device)
@@ -171,6 +182,8 @@ class Loop:
                 self._log()
             if self.step % self.settings.checkpoint_every == 0 and self.progress() < 1.0:
                 self._save()
+        self._require_finite()
+        self.options.finish()
         rate = self.step * self.settings.batch_size / self.seconds if self.step else 0.0
         return Outcome(self.step, self.seconds, rate, memory.megabytes(), self.curves)
 
@@ -184,6 +197,7 @@ class Loop:
         self.turns.set_learning_rate(learning_rate(self.method.params, self.step, progress))
         a, b = self.batches.at(self.step)
         self.method.step(Batch(a, b, progress), self.turns)
+        self.options.stepped()
         self.step += 1
         now = time.monotonic()
         if now - self._spoke > SPEAK_SECONDS:
@@ -191,13 +205,8 @@ class Loop:
             self._say({})
 
     def _log(self) -> None:
+        self._require_finite_losses()
         losses = self.turns.means()
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"diverged: the loss {name} became {value} "
-                    f"within the {self.settings.log_every} steps up to step {self.step}"
-                )
         self.curves.append({"step": self.step, "seconds": round(self.seconds, 3), **losses})
         self._say(losses)
         terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
@@ -215,12 +224,30 @@ class Loop:
             eta_seconds=self.seconds * (1 - progress) / progress if progress and self.seconds else None,
         )
 
+    def _require_finite_losses(self) -> None:
+        for name, total in self.turns.sums.items():
+            if not math.isfinite(total):
+                raise DivergedError(
+                    f"diverged: the loss {name} became {float(total)} "
+                    f"within the {self.settings.log_every} steps up to step {self.step}"
+                )
+
+    def _require_finite(self) -> None:
+        """A loss may be finite and its gradient not, and a checkpoint fall between two looks at the losses."""
+        self._require_finite_losses()
+        for name, state in self.method.state_dict().items():
+            for key, value in state.items():
+                if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+                    raise DivergedError(f"diverged: {name}.{key} holds NaN or infinite values at step {self.step}")
+
     def _save(self) -> None:
+        self._require_finite()
         self.checkpoints.save(
             self.step,
             {
                 "method": self.method.state_dict(),
                 "turns": self.turns.state_dict(),
+                "options": self.options.state_dict(),
                 "rng": rng_state(self.device),
                 "step": self.step,
                 "seconds": self.seconds,
@@ -234,6 +261,7 @@ class Loop:
             return
         self.method.load_state_dict(state["method"])
         self.turns.load_state_dict(state["turns"])
+        self.options.load_state_dict(state["options"])
         self.step, self.seconds, self.curves = state["step"], state["seconds"], state["curves"]
         set_rng_state(state["rng"], self.device)
         self.log.info("resumed from the checkpoint at step %d", self.step)

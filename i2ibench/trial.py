@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from i2ibench import plan, provenance, registry
+from i2ibench import flags, plan, provenance, registry
 from i2ibench.config import Training
 from i2ibench.data import cache
 from i2ibench.data.batches import Batches, to_float, to_uint8
@@ -40,7 +39,7 @@ def run_job(job: Job) -> str:
         trial.clear_error()
         try:
             run_trial(spec, Store(job.store), protocol, job.metrics, log, train=job.train, rescore=job.rescore)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a method that calls exit() ends its own trial and no other
             log.exception("the trial failed")
             kind = "DIVERGED" if type(error).__name__ == "DivergedError" else "FAILED"
             trial.write_error(kind, _last_line(error))
@@ -130,13 +129,23 @@ def translate(method: Method, images: np.ndarray, seed: int, device: torch.devic
     outputs = []
     with torch.inference_mode():
         for start in range(0, len(images), size):
-            output = method.translate(to_float(images[start : start + size], device), rng=rng)
-            if not torch.isfinite(output).all():
-                raise TrialError(
-                    f"translate() gave NaN or infinite values for test image {start} or one of the {size} from there"
-                )
+            batch = to_float(images[start : start + size], device)
+            output = _checked(method.translate(batch, rng=rng), batch, start)
             outputs.append(to_uint8(output))
     return np.concatenate(outputs)
+
+
+def _checked(output: Any, batch: torch.Tensor, first: int) -> torch.Tensor:
+    """The output of a method, if it is one image in [-1, 1] for each of the batch's."""
+    if not isinstance(output, torch.Tensor) or output.shape != batch.shape:
+        got = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise TrialError(f"translate() gave {got} for images of shape {tuple(batch.shape)}; one image each, please")
+    if not torch.isfinite(output).all():
+        raise TrialError(f"translate() gave NaN or infinite values for a test image from number {first} on")
+    low, high = float(output.min()), float(output.max())
+    if low < -1.001 or high > 1.001:  # a hair beyond is rounding
+        raise TrialError(f"translate() gave values from {low:.3g} to {high:.3g}; images lie in [-1, 1] (tanh or clamp)")
+    return output
 
 
 def _train_and_translate(
@@ -151,9 +160,11 @@ def _train_and_translate(
         size = spec.source_params["size"]
         method.fit(training_images(images.train_a, size), training_images(images.train_b, size))
     cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
+    curves: list[dict[str, float]] = []
     if method.players:
         outcome = Loop(method, batches, settings, trial, device, log).run()
-        trial.write_curves(outcome.curves)
+        curves = outcome.curves
+        trial.write_curves(curves)
         cost |= {
             "steps": outcome.steps,
             "train_seconds": outcome.seconds,
@@ -167,8 +178,17 @@ def _train_and_translate(
     outputs = translate(method, images.test_a, spec.seed, device)
     cost["translate_images_per_second"] = len(outputs) / (time.perf_counter() - started)
     trial.write_outputs(outputs)
+    found = flags.find(curves, method.players, outputs, images.test_b)
+    for flag in found:
+        log.warning("%s: %s", flag["flag"], flag["reason"])
     trial.write_result(
-        {"id": spec.id, "cost": cost, "players": method.parameter_counts(), "provenance": provenance.collect()}
+        {
+            "id": spec.id,
+            "cost": cost,
+            "players": method.parameter_counts(),
+            "flags": found,
+            "provenance": provenance.collect(),
+        }
     )
 
 
@@ -219,7 +239,9 @@ def _log(trial: Trial) -> Iterator[logging.Logger]:
         handler.close()
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: BaseException) -> str:
+    """What the leaderboard shows of a failure: our own errors as they are, others as `Type: last line`."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, I2IBenchError):
-        return str(error)
-    return traceback.format_exception_only(error)[-1].strip()
+        return " ".join(lines)
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__

@@ -41,18 +41,18 @@ class Document:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self._lines: dict[Path, int] = {}
-        loader = _Loader(text)
         try:
+            loader = _Loader(text)
             node = loader.get_single_node()
             self.content = {} if node is None else self._construct(loader, node, ())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line = f":{mark.line + 1}" if mark else ""
             raise ConfigError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
-        finally:
-            loader.dispose()
+        except RecursionError:
+            raise ConfigError(f"{name}: not valid YAML: nested too deeply, or an alias of itself") from None
 
     def where(self, path: Path) -> str:
         """`file:line: dotted.key` of the value at `path`, or of its nearest ancestor that the file holds."""
@@ -66,13 +66,11 @@ class Document:
         if isinstance(node, yaml.CollectionNode) and node.tag.split(":")[-1] not in ("map", "seq"):
             raise ConfigError(f"{self.name}:{node.start_mark.line + 1}: the tag {node.tag} is not allowed; remove it")
         if isinstance(node, yaml.MappingNode):
-            loader.flatten_mapping(node)
+            self._refuse_odd_keys(node)
+            loader.flatten_mapping(node)  # puts what `<<` merges in before the mapping's own keys, which so win
             result: dict[str, Any] = {}
             for key_node, value_node in node.value:
-                key = str(key_node.value)
-                line = key_node.start_mark.line + 1
-                if key in result:
-                    raise ConfigError(f"{self.name}:{line}: the key '{key}' stands twice; remove one")
+                key, line = str(key_node.value), key_node.start_mark.line + 1
                 child = (*path, key)
                 self._lines[child] = line
                 result[key] = self._construct(loader, value_node, child)
@@ -80,6 +78,16 @@ class Document:
         if isinstance(node, yaml.SequenceNode):
             return [self._construct(loader, item, (*path, i)) for i, item in enumerate(node.value)]
         return loader.construct_object(node, deep=True)
+
+    def _refuse_odd_keys(self, node: yaml.MappingNode) -> None:
+        seen = set()
+        for key_node, _ in node.value:
+            place = f"{self.name}:{key_node.start_mark.line + 1}"
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError(f"{place}: a key must be plain text")
+            if key_node.value in seen:
+                raise ConfigError(f"{place}: the key '{key_node.value}' stands twice; remove one")
+            seen.add(key_node.value)
 
 
 def read(path: FilePath) -> tuple[str, Document]:

@@ -1,8 +1,10 @@
 """From file to report in this process, on real glyphs: runs once, resumes, survives failures, repeats to the last digit."""
 
+import html
 import io
 import json
 import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +135,70 @@ def test_evaluate_scores_without_training(benchmark_file: Write, tmp_path: Path)
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("result.json")} == results
 
 
+MISBEHAVING = """
+    from i2ibench.method import Method
+
+
+    class Bad(Method):
+        pairing = "unpaired"
+
+        class Params(Method.Params):
+            how: str
+
+        def translate(self, a, *, rng):
+            return eval(self.params.how, {"a": a})
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("a[:1]", "one image each"),
+        ("a[..., ::2, ::2]", "one image each"),
+        ("a * 100", "images lie in [-1, 1]"),
+        ("a / 0", "NaN or infinite"),
+        ("exit(3)", "SystemExit: 3"),
+        ("1 // 0", "ZeroDivisionError: integer division or modulo by zero"),
+        ("None", "NoneType"),
+    ],
+)
+def test_a_method_that_misbehaves_is_a_row_that_says_how(
+    benchmark_file: Write, tmp_path: Path, how: str, message: str
+) -> None:
+    (tmp_path / "bad.py").write_text(textwrap.dedent(MISBEHAVING))
+    file = benchmark_file()
+    file.write_text(file.read_text().replace("  copy:\n", f"  copy:\n  bad: {{method: bad.py, how: '{how}'}}\n"))
+    summary, said = run(file)
+    plan, _ = benchmark.load(file)
+    assert {s.label: summary.states[s.id] for s in plan.trials} == {"copy": "done", "bad": "failed", "tiny": "done"}
+    assert message in said
+    assert html.escape(message) in summary.report.read_text().replace("&#39;", "&#x27;")
+
+
+def test_rows_of_one_trial_may_ask_for_different_metrics(benchmark_file: Write) -> None:
+    file = benchmark_file("""
+        seeds: 1
+        store: {tmp}/runs
+        reports: {tmp}/reports
+        data:
+          one: {{source: glyphs, size: 16, metrics: [psnr]}}
+          two: {{source: glyphs, size: 16, metrics: [ssim]}}
+        methods: {{copy: }}
+    """)
+    summary, _ = run(file)
+    plan, store = benchmark.load(file)
+    assert len(summary.states) == 1
+    assert benchmark.unfinished(plan, store) == []
+
+
+def test_a_report_that_lost_a_part_is_drawn_again(benchmark_file: Write) -> None:
+    file = benchmark_file()
+    summary, _ = run(file)
+    (summary.report.parent / "leaderboard.md").unlink()
+    run(file)
+    assert (summary.report.parent / "leaderboard.md").exists()
+
+
 def test_evaluate_trains_nothing_that_is_missing(benchmark_file: Write, tmp_path: Path) -> None:
     summary, _ = run(benchmark_file(), train=False)
     assert set(summary.states.values()) == {"missing"}
@@ -158,7 +224,8 @@ def test_data_that_does_not_decode_is_refused_before_any_trial(benchmark_file: W
     with pytest.raises(I2IBenchError, match=r"trainB/1\.png") as caught:
         run(file)
     assert "\n" not in str(caught.value)
-    assert list(Path(tmp_path / "runs").glob("copy-*")) == []
+    assert "benchmark.yaml:4: data.photos" in str(caught.value)
+    assert not (tmp_path / "runs").exists(), "nothing is left behind"
 
 
 def test_two_drivers_on_one_store_do_each_trial_once(benchmark_file: Write, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,7 +93,27 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "runs").exists()
 
 
-def test_unknown_executor_and_missing_file() -> None:
+def test_ctrl_c_says_how_to_go_on(benchmark_file: Write, tmp_path: Path) -> None:
+    file = benchmark_file()
+    file.write_text(file.read_text().replace("steps: 6", "steps: 100000"))
+    command = [sys.executable, "-m", "i2ibench", "run", str(file), "-x", "local"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "runs").glob("tiny-*/checkpoints/*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "run the same command again to go on" in said
+
+
+def test_the_keys_of_a_method_are_listed() -> None:
+    assert "lambda_l1" in i2ibench("methods", "pix2pix").stdout
+    assert "did you mean 'pix2pix'" in i2ibench("methods", "pix2pics").stderr
+
+
+def test_unknown_executor_and_missing_file(benchmark_file: Write) -> None:
+    assert "unknown executor 'rey'" in i2ibench("run", benchmark_file(), "-x", "rey").stderr
     assert i2ibench("run", "absent.yaml").returncode == 2
     assert "no such file" in i2ibench("run", "absent.yaml").stderr
     assert i2ibench("run").returncode == 2

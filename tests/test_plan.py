@@ -157,6 +157,8 @@ def test_paired_methods_skip_unpaired_data_and_say_why(benchmark_file: Write, tm
         ("data: {{glyphs: }}\nmethods: {{copy: }}\nevaluation: {{protocol: ofline}}", r":3: evaluation\.protocol: unknown protocol 'ofline'; did you mean 'offline'\?"),
         ("data: {{glyphs: {{training: {{stepz: 1}}}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.training\.stepz: unknown key"),
         ("data: {{f: {{source: folder, path: photos, layout: unpaired, size: 16, metrics: [ssim]}}}}\nmethods: {{copy: }}", r":1: data\.f\.metrics\.0: metric 'ssim' compares .* unpaired"),
+        ("data: {{glyphs: {{size: 8, metrics: [ssim]}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.metrics\.0: metric 'ssim' needs images of 11 pixels"),
+        ("data: {{glyphs: {{metrics: []}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.metrics: name at least one"),
         ("data: {{f: {{source: folder, path: absent, layout: unpaired}}}}\nmethods: {{copy: }}", r":1: data\.f: .*absent"),
     ],
 )  # fmt: skip

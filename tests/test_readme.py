@@ -12,6 +12,7 @@ from i2ibench.cli import app
 from i2ibench.config import DataKeys, Evaluation, Header, MethodKeys, Resources, Training
 from i2ibench.data.source import SourceParams
 from i2ibench.method import MethodParams
+from i2ibench.metrics.protocol import Protocol
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,6 +44,17 @@ def test_the_tables_of_keys_are_those_of_the_models(model: type[BaseModel]) -> N
 @pytest.mark.parametrize("source", sorted(registry.sources()))
 def test_the_tables_of_data_sets_are_those_of_the_sources(source: str) -> None:
     rows = table(registry.sources()[source].Params, leave_out=SourceParams)
+    assert rows in README, f"README.md should have these rows:\n{rows}"
+
+
+def test_the_tables_of_protocols_are_those_of_the_model() -> None:
+    assert table(Protocol) in README, f"README.md should have these rows:\n{table(Protocol)}"
+
+
+@pytest.mark.parametrize("name", sorted(n for n in registry.methods() if registry.method(n).players))
+def test_the_tables_of_methods_are_those_of_the_methods(name: str) -> None:
+    params = registry.method(name).Params
+    rows = "\n".join(row for row in table(params).splitlines() if row not in table(MethodParams).splitlines())
     assert rows in README, f"README.md should have these rows:\n{rows}"
 
 

@@ -30,6 +30,9 @@ def test_a_path_is_a_method(tmp_path: Path) -> None:
     [
         ("x = 1\n", "exactly one subclass of Method, it has 0"),
         (ONE + "class Other(Method):\n    pass\n", "exactly one subclass of Method, it has 2"),
+        ("import sys\nsys.exit(3)\n", "cannot be imported: SystemExit"),
+        (ONE.replace("pass", "Params = 3"), "Params must be a class"),
+        (ONE.replace("pass", "players = 'generator'"), "players must be a tuple"),
         ("import nothing_of_this_name\n", "cannot be imported: ModuleNotFoundError"),
         ("def broken(:\n", "cannot be imported: SyntaxError"),
     ],

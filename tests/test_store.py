@@ -43,7 +43,7 @@ def test_states_of_a_trial_follow_its_files(trial) -> None:
     trial.write_result({"id": trial.id})
     assert not (trial.path / "checkpoints").exists(), "checkpoints of a finished training are only ballast"
     assert trial.state(key) == "trained"
-    trial.write_scores(key, {"values": {"ssim": 1.0}}, {"ssim": np.ones(3)})
+    trial.write_scores(key, {"values": {"ssim": 1.0}, "protocol": {}}, {"ssim": np.ones(3)})
     assert trial.state(key, ["ssim"]) == "done"
     assert trial.state(key, ["ssim", "fid"]) == "trained", "a metric is missing"
     assert trial.state("other") == "trained"
@@ -66,8 +66,34 @@ def test_nan_never_reaches_a_json_file(trial) -> None:
 
 def test_damaged_json_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"id": ')
-    with pytest.raises(StoreError, match=r"result\.json: not valid JSON"):
+    with pytest.raises(StoreError, match=r"result\.json: damaged"):
         read_json(tmp_path / "result.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "read"),
+    [
+        ("outputs.npy", b"\x93NUMPY\x01", lambda t: t.outputs()),
+        ("curves.jsonl", b'{"step": 1}\n{"st', lambda t: t.curves()),
+        ("scores/p.json", b"{}", lambda t: t.scores("p")),
+        ("scores/p.npz", b"PK", lambda t: t.per_image("p")),
+        ("result.json", b"\xff", lambda t: t.result()),
+    ],
+)
+def test_damaged_files_are_one_line_that_names_them(trial, name: str, content: bytes, read) -> None:
+    (trial.path / "scores").mkdir(parents=True)
+    (trial.path / name).write_bytes(content)
+    with pytest.raises(StoreError, match=rf"{name}: damaged") as caught:
+        read(trial)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_outlives_older_scores(trial) -> None:
+    """Scoring again that fails must not look done."""
+    trial.write_result({"id": trial.id})
+    trial.write_scores("p", {"values": {"ssim": 1.0}, "protocol": {}}, {})
+    trial.write_error("FAILED", "boom")
+    assert trial.state("p", ["ssim"]) == "failed"
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

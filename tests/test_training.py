@@ -178,6 +178,33 @@ def test_divergence_names_the_loss_and_the_step(tmp_path: Path) -> None:
         loop(tmp_path, type("Nan", (Two,), {"nan_at": 5}), checkpoint_every=100).run()
 
 
+def test_no_checkpoint_is_written_after_the_weights_have_diverged(tmp_path: Path) -> None:
+    class Overflowing(Two):
+        """Its loss stays finite, and its gradient does not."""
+
+        def step(self, batch: Batch, turn: Turn) -> None:
+            super().step(batch, turn)
+            if self.taken == 5:
+                with turn("generator") as loss:
+                    loss.root = (self.generator[0].weight * 0).abs().sqrt().sum()
+
+    with pytest.raises(DivergedError, match=r"diverged: generator\.0\.weight holds NaN .* at step 5"):
+        loop(tmp_path, Overflowing, log_every=100, checkpoint_every=1).run()
+    kept = Checkpoints(tmp_path / "t" / "checkpoints").latest(CPU, LOG)
+    assert kept is not None
+    assert kept["step"] == 4
+    assert all(v.isfinite().all() for state in kept["method"].values() for v in state.values())
+
+
+def test_no_checkpoint_is_written_after_a_loss_has_diverged(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"loss generator\.l1 became nan .* up to step 6"):
+        loop(tmp_path, type("Nan", (Two,), {"nan_at": 5}), log_every=100).run()
+    assert [file.name[:9] for file in sorted((tmp_path / "t" / "checkpoints").glob("*.pt"))] == [
+        "000000002",
+        "000000004",
+    ]
+
+
 def test_a_wall_clock_budget_ends_the_training(tmp_path: Path) -> None:
     outcome = loop(tmp_path, steps=10_000_000, minutes=0.01).run()
     assert 0 < outcome.steps < 10_000_000

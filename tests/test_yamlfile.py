@@ -45,7 +45,20 @@ def test_a_key_that_stands_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [1, 2", "a: 'x", "\ta: 1", "a: b: c", "a: !!python/object:os.system {}", "a: *nobody"]
+    "text",
+    [
+        "a: [1, 2",
+        "a: 'x",
+        "\ta: 1",
+        "a: b: c",
+        "a: !!python/object:os.system {}",
+        "a: *nobody",
+        "a: \x01",
+        "a: &a {x: *a}",
+        "a: " + "[" * 2000,
+        "a: !!int foo",
+        "? [x, y]\n: 1",
+    ],
 )
 def test_broken_yaml_is_one_line_with_its_place(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^f\.yaml") as caught:
@@ -56,6 +69,8 @@ def test_broken_yaml_is_one_line_with_its_place(text: str) -> None:
 def test_anchors_and_merges_work() -> None:
     document = Document("base: &base {x: 1}\nother:\n  <<: *base\n  y: 2\n", "f.yaml")
     assert document.content["other"] == {"x": 1, "y": 2}
+    overridden = Document("base: &base {x: 1}\nother:\n  <<: *base\n  x: 3\n", "f.yaml")
+    assert overridden.content["other"] == {"x": 3}, "what a mapping says itself goes before what it merges"
 
 
 values = st.recursive(
@@ -63,7 +78,7 @@ values = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False)
-    | st.text(st.characters(codec="ascii"), max_size=8),
+    | st.text(st.characters(codec="ascii", exclude_characters="0123456789"), max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=3)
     ),
@@ -73,5 +88,5 @@ values = st.recursive(
 
 @given(st.dictionaries(st.text("abcdef", min_size=1, max_size=5), values, max_size=4))
 def test_what_pyyaml_writes_is_read_back(content: dict) -> None:
-    """PyYAML quotes by YAML 1.1's rules, which are the stricter ones."""
+    """PyYAML quotes by YAML 1.1's rules, the stricter ones but for numbers such as 0E0."""
     assert Document(yaml.safe_dump(content), "f.yaml").content == content

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import zlib
@@ -48,7 +50,7 @@ def load(source: Source, cache_dir: Path, progress: Progress | None = None) -> I
     except OSError as error:
         raise DataError(
             f"the image cache {cache_dir} cannot be written ({error.strerror or error}): "
-            "make room or give the right to write, or name another folder in I2IBENCH_CACHE"
+            "make room or give the right to write, or choose another place with `store:`"
         ) from None
     if images is None:
         raise DataError(f"the image cache entry {entry} changed while it was built: run again")
@@ -101,6 +103,8 @@ def _build(source: Source, entry: Path, progress: Progress | None) -> None:
     partial.mkdir()
 
     def allocate(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if math.prod(shape) > shutil.disk_usage(partial).free:  # before the disk is filled for everybody
+            raise OSError(errno.ENOSPC, f"{math.prod(shape) / 1e6:.0f} MB are needed and the disk has fewer left")
         array = np.lib.format.open_memmap(partial / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
         if hasattr(os, "posix_fallocate"):  # a full disk is an error here; later it would kill the process (SIGBUS)
             with (partial / f"{name}.npy").open("r+b") as file:

@@ -23,7 +23,7 @@ def read(path: Path) -> Image:
         with Image.open(path) as file:
             return _rgb(ImageOps.exif_transpose(file))
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
-        reason = " ".join(str(error).replace(str(path), "").split()) or type(error).__name__
+        reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
         raise DataError(f"{path}: does not decode as an image ({reason}): repair or remove it") from None
 
 

@@ -6,19 +6,18 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from i2ibench.data.cache import load as load
 from i2ibench.data.images import Allocate, Progress, in_memory
 from i2ibench.data.images import Images as Images
+from i2ibench.settings import Settings
 
 Pairing = Literal["paired", "unpaired"]
 
 
-class SourceParams(BaseModel):
+class SourceParams(Settings):
     """Settings that every data set has. Each field is a key of a `data:` entry of the benchmark file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(64, ge=4, description="width and height of the images, in pixels")
     direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which domain is translated into which")

@@ -6,6 +6,8 @@ import logging
 import os
 import secrets
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,23 +25,26 @@ QUIET = {
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 PROBE_SECONDS = 5.0
+HEALTH_SECONDS = 30.0
 
 
 class RayExecutor:
     """Runs jobs as Ray tasks, on an existing cluster (address, or RAY_ADDRESS) or on one of its own on this machine."""
 
     def __init__(self, address: str | None = None) -> None:
+        """Raises ConfigError if an address is given and no cluster answers there."""
+        os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
         self._address = address or os.environ.get("RAY_ADDRESS")
+        if self._address:
+            _probe(self._address)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, str]]:
         """Yield each job with its trial's state as it ends.
 
         Raises:
-            ConfigError: the cluster does not answer, or no node of it could ever run one of the jobs.
+            ConfigError: no node of the cluster could ever run one of the jobs.
         """
-        os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
         if self._address:
-            _probe(self._address)
             yield from self._run(jobs)
         else:
             with _token_of_our_own():
@@ -134,13 +139,21 @@ def _record_crash(job: Job, error: Exception) -> None:
 
 
 def _probe(address: str) -> None:
-    """Ray waits for minutes on an address where nothing listens; find out in seconds."""
+    """Ray waits for minutes on an address where no cluster listens; find out in seconds, by its own health check."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+        command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", f"{host}:{port}"]
+        answer = subprocess.run(command, capture_output=True, timeout=HEALTH_SECONDS).returncode
     except ValueError:
         raise ConfigError(f"Ray address '{address}' is not of the form host:port") from None
     except OSError as error:
         raise ConfigError(
-            f"no Ray cluster answers at {address} ({error}); start one, or leave the address out"
+            f"no Ray cluster answers at {address} ({error}); start one or leave the address out"
         ) from None
+    except subprocess.TimeoutExpired:
+        answer = 1
+    if answer and not address.startswith("ray://"):  # Ray Client has no such check
+        raise ConfigError(
+            f"what listens at {address} is no Ray cluster that lets us in; check the address and RAY_AUTH_TOKEN_PATH"
+        )

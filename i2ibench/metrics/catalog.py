@@ -23,6 +23,9 @@ class Metric:
     network: Literal["extractor", "lpips"] | None = None
 
 
+LPIPS_SMALLEST = {"alex": 31, "vgg": 16}  # edge in pixels below which nothing is left after the pooling layers
+SSIM_WINDOW = 11  # pixels: a Gaussian of sigma 1.5 cut off at 3.5 sigma
+
 METRICS = {
     metric.name: metric
     for metric in (

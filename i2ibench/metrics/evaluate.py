@@ -102,10 +102,8 @@ def _check(
         raise TrialError(
             f"generated images {generated.shape} and their targets {reference.shape} differ in number or size"
         )
-    smallest = {"lpips": pairs.LPIPS_SMALLEST[protocol.lpips_net], "ssim": pairs.SSIM_WINDOW}
     height, width = generated.shape[1:3]
     for name in metrics:
-        if min(height, width) < smallest.get(name, 0):
-            raise TrialError(
-                f"{METRICS[name].title} needs images of {smallest[name]} pixels or more, not {height} x {width}"
-            )
+        if min(height, width) < protocol.smallest(name):
+            needed = f"images of {protocol.smallest(name)} pixels or more"
+            raise TrialError(f"{METRICS[name].title} needs {needed}, not {height} x {width}")

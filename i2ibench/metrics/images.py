@@ -20,8 +20,6 @@ from i2ibench.metrics.protocol import LPIPS_ASSETS
 if TYPE_CHECKING:
     from torch import Tensor
 
-LPIPS_SMALLEST = {"alex": 31, "vgg": 16}  # edge in pixels below which nothing is left after the pooling layers
-SSIM_WINDOW = 11  # pixels: a Gaussian of sigma 1.5 cut off at 3.5 sigma
 PSNR_CAP = 100.0  # dB, in place of the infinity of identical images, which no mean survives
 
 

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from i2ibench.assets import ASSETS
 from i2ibench.errors import ConfigError
-from i2ibench.metrics.catalog import METRICS
+from i2ibench.metrics.catalog import LPIPS_SMALLEST, METRICS, SSIM_WINDOW
 from i2ibench.registry import did_you_mean
+from i2ibench.settings import Settings
 
 REVISION = 1  # of the computation in this package: raise it whenever a change could move a number
 
@@ -63,10 +64,8 @@ EXTRACTORS = {
 LPIPS_ASSETS = {"alex": "alexnet-features", "vgg": "vgg16-features"}
 
 
-class Protocol(BaseModel):
+class Protocol(Settings):
     """How scores are made. Two numbers may stand in one column only if their protocols have the same `key()`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("custom", description="what the report calls it")
     extractor: Literal["inception-v3-compat", "vgg16-relu5_3"] = Field(description="network of FID and KID")
@@ -93,6 +92,10 @@ class Protocol(BaseModel):
         """Names of the assets that these metrics need."""
         source = {"extractor": EXTRACTORS[self.extractor].asset, "lpips": LPIPS_ASSETS[self.lpips_net]}
         return list(dict.fromkeys(source[network] for name in metrics if (network := METRICS[name].network)))
+
+    def smallest(self, metric: str) -> int:
+        """Edge in pixels below which images cannot be scored by a metric."""
+        return {"lpips": LPIPS_SMALLEST[self.lpips_net], "ssim": SSIM_WINDOW}.get(metric, 1)
 
     def title(self, metric: str) -> str:
         """A metric's column title, with the network where it is not the one that papers mean: "FID (VGG16)"."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from i2ibench.assets import ASSETS
-from i2ibench.metrics.images import PSNR_CAP, SSIM_WINDOW
+from i2ibench.metrics.catalog import SSIM_WINDOW
+from i2ibench.metrics.images import PSNR_CAP
 from i2ibench.metrics.protocol import EXTRACTORS, LPIPS_ASSETS, REVISION, Protocol
 
 

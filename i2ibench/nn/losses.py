@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
 
 GANKind = Literal["vanilla", "lsgan"]
+
+# Who wants to know of scores that should be called real: the loop, for a gradient penalty (see i2ibench/options.py).
+on_real: ContextVar[Callable[[Tensor], None] | None] = ContextVar("on_real", default=None)
 
 
 def l1(x: Tensor, y: Tensor) -> Tensor:
@@ -34,6 +38,8 @@ def gan_loss(scores: Tensor | Sequence[Tensor], real: bool, kind: GANKind) -> Te
     if not isinstance(scores, Tensor):
         first, *others = (gan_loss(score, real, kind) for score in scores)
         return sum(others, start=first)
+    if real and (listener := on_real.get()) is not None:
+        listener(scores)
     if kind == "vanilla":
         return F.softplus(-scores if real else scores).mean()  # cross-entropy with logits, written out
     if kind == "lsgan":

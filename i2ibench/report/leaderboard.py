@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,16 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A trouble that a finished training had, and how it shows."""
+
+    label: str
+    seed: int
+    flag: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One method (with its parameters) on one data set."""
 
@@ -53,6 +64,15 @@ class Row:
     cells: Mapping[str, Summary | None]
     mean_rank: float | None = None
     best: frozenset[str] = frozenset()  # the columns in which no method has a better mean
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """Each flag of its trials, with the reasons by seed."""
+        reasons: dict[str, list[str]] = {}
+        for note in self.notes:
+            reasons.setdefault(note.flag, []).append(f"seed {note.seed}: {note.reason}")
+        return {flag: "; ".join(of_seeds) for flag, of_seeds in reasons.items()}
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,11 @@ class Board:
     @property
     def scores(self) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.kind == "score")
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The notes of all rows, from top to bottom."""
+        return tuple(note for row in (*self.rows, *self.references) for note in row.notes)
 
     @property
     def labels(self) -> list[str]:
@@ -143,6 +168,12 @@ def _row(label: str, trials: pd.DataFrame) -> Row:
         len(by_trial),
         "done" if done.any() else str(by_trial["state"].iloc[0]),
         {str(metric): statistics.summarise(group["value"]) for metric, group in trials.groupby("metric", sort=False)},
+        notes=tuple(
+            Note(label, int(trial.seed), note["flag"], note["reason"])
+            for trial in by_trial.itertuples()
+            if trial.flags
+            for note in json.loads(trial.flags)
+        ),
     )
 
 

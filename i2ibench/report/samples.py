@@ -30,7 +30,7 @@ def grid(board: Board, plan: Plan, store: Store, images: Images, looks: Looks, r
 
     Reference rows are left out: `copy` would repeat the input, and `oracle` shows images that belong to other inputs.
     """
-    columns = _outputs(board, plan, store)
+    columns = _outputs(board, plan, store, images.test_a.shape)
     if not columns:
         return None
     count = len(images.test_a)
@@ -51,13 +51,13 @@ def grid(board: Board, plan: Plan, store: Store, images: Images, looks: Looks, r
     )
 
 
-def _outputs(board: Board, plan: Plan, store: Store) -> list[tuple[str, np.ndarray]]:
+def _outputs(board: Board, plan: Plan, store: Store, shape: tuple[int, ...]) -> list[tuple[str, np.ndarray]]:
     """Label and translated test images of each ranked method that has them, in the order of the board."""
     found: dict[str, np.ndarray] = {}
     for spec in plan.trials:
         if spec.data == board.data and not spec.reference and spec.label not in found:
             outputs = store.trial(spec.id).outputs()
-            if outputs is not None:
+            if outputs is not None and outputs.shape == shape:  # a failed trial may have left others
                 found[spec.label] = outputs
     return [(row.label, found[row.label]) for row in board.rows if row.label in found]
 

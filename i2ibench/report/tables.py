@@ -57,6 +57,7 @@ def to_frame(boards: Sequence[Board]) -> pd.DataFrame:
                 "seeds_done": row.seeds_done,
                 "seeds": row.seeds,
                 "mean_rank": row.mean_rank,
+                "flags": "; ".join(row.flags),
             }
             for column in board.columns:
                 summary = row.cells.get(column.name)
@@ -84,7 +85,7 @@ def _markdown_table(board: Board) -> str:
 
     rows = [
         [
-            f"*{_plain(row.label)}*" if row.reference else _plain(row.label),
+            _name(row),
             f"{row.mean_rank:.2g}" if row.mean_rank is not None else DASH,
             *(cell(row, column) for column in board.columns),
             f"{row.seeds_done}/{row.seeds}" if row.state == "done" else row.state.upper(),
@@ -93,6 +94,11 @@ def _markdown_table(board: Board) -> str:
     ]
     headers = ["method", "mean rank", *(f"{column.title} {column.arrow}" for column in board.columns), "seeds"]
     return pd.DataFrame(rows, columns=headers).to_markdown(index=False, disable_numparse=True)
+
+
+def _name(row: Row) -> str:
+    label = f"*{_plain(row.label)}*" if row.reference else _plain(row.label)
+    return f"{label} ({_plain(', '.join(row.flags))}, see below)" if row.flags else label
 
 
 def _markdown_notes(board: Board) -> str:
@@ -105,6 +111,7 @@ def _markdown_notes(board: Board) -> str:
         f"{problem.state.upper()}: {_plain(problem.reason)}{f' (log: {_plain(problem.log)})' if problem.log else ''}"
         for problem in board.problems
     ]
+    notes += [f"- {_plain(n.label)} (seed {n.seed}): {_plain(n.flag)}: {_plain(n.reason)}" for n in board.notes]
     return "\n".join([notes[0], "", *notes[1:]]).rstrip()
 
 

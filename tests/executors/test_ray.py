@@ -1,8 +1,10 @@
 """The Ray executor against a real Ray: same numbers as in this process, crashes recorded, impossible requests refused."""
 
+import http.server
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,6 @@ import pytest
 from i2ibench import benchmark
 from i2ibench.errors import ConfigError
 from i2ibench.executors.ray import RayExecutor
-from i2ibench.job import Job
 
 Write = Callable[..., Path]
 CRASHING = """
@@ -73,8 +74,15 @@ def test_a_request_that_no_node_can_meet_is_refused(benchmark_file: Write) -> No
     assert done.stderr.count("\n") == 1
 
 
+def test_something_else_that_listens_is_told_from_a_cluster() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(ConfigError, match="is no Ray cluster"):
+            RayExecutor(f"127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nonsense"])
 def test_an_address_where_nothing_listens_fails_at_once(address: str) -> None:
-    job = Job({"resources": {"cpus": 1, "gpus": 0}}, "nowhere", {}, ())
     with pytest.raises(ConfigError, match=r"no Ray cluster answers|not of the form"):
-        next(RayExecutor(address).run([job]))
+        RayExecutor(address)

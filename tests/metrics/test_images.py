@@ -14,6 +14,7 @@ from skimage.metrics import structural_similarity
 
 from i2ibench import assets
 from i2ibench.metrics import images as pairs
+from i2ibench.metrics.catalog import LPIPS_SMALLEST
 
 
 @pytest.mark.usefixtures("weights")
@@ -49,7 +50,7 @@ def test_lpips_equals_the_lpips_package(net: str, generated: np.ndarray, referen
 
 
 @pytest.mark.usefixtures("weights")
-@pytest.mark.parametrize(("net", "smallest"), pairs.LPIPS_SMALLEST.items())
+@pytest.mark.parametrize(("net", "smallest"), LPIPS_SMALLEST.items())
 def test_lpips_works_from_its_smallest_image(net: str, smallest: int, generated: np.ndarray) -> None:
     small = generated[:2, :smallest, :smallest]
     assert pairs.lpips_values(small, small, net, "cpu") == pytest.approx([0, 0], abs=1e-7)

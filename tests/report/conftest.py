@@ -66,7 +66,7 @@ class Benchmark:
         self.images = {data: letters()}
         self.data = data
         self.plan = Plan(
-            name=name, trials=(), skipped=(),
+            name=name, trials=(), skipped=(), assets=(),
             data={data: DataPlan(data, source, letters().fingerprint, METRICS)},
             protocol=resolve("offline"), store="runs", reports="reports", text=text, file="benchmark.yaml",
         )  # fmt: skip
@@ -91,6 +91,7 @@ class Benchmark:
     def finish(
         self, spec: TrialSpec, values: Mapping[str, float], *, stamp: Mapping[str, object] | None = None,
         cost: Mapping[str, float] | None = None, terms: tuple[str, ...] = (), outputs: np.ndarray | None = None,
+        flags: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Write everything that a finished trial leaves."""
         trial, key = self.store.trial(spec.id), self.plan.protocol.key()
@@ -110,6 +111,7 @@ class Benchmark:
                 "id": spec.id,
                 "cost": {"parameters": 0, "translate_images_per_second": 900.0, **(cost or {})},
                 "players": {},
+                "flags": [{"flag": flag, "reason": reason} for flag, reason in (flags or {}).items()],
                 "provenance": {
                     "packages": {"torch": "2.15.0"},
                     "hardware": {"cores": 2},

@@ -58,6 +58,25 @@ def test_a_failed_seed_leaves_the_mean_of_the_others_and_a_reason(finished: Any)
     }
 
 
+def test_a_flag_stands_in_the_row_the_csv_and_the_markdown_with_its_reason(benchmark: Any) -> None:
+    benchmark.finish(benchmark.spec("flat", 0), BAD, flags={"collapse": "all <alike>"})
+    benchmark.finish(benchmark.spec("flat", 1), BAD, flags={"collapse": "again", "discriminator has won": "0.001"})
+    benchmark.finish(benchmark.spec("well", 0), GOOD)
+    made = board(benchmark)
+    well, flat = made.rows
+    assert flat.flags == {"collapse": "seed 0: all <alike>; seed 1: again", "discriminator has won": "seed 1: 0.001"}
+    assert well.flags == {}
+    assert [(note.label, note.seed, note.flag) for note in made.notes] == [
+        ("flat", 0, "collapse"), ("flat", 1, "collapse"), ("flat", 1, "discriminator has won"),
+    ]  # fmt: skip
+    table = tables.to_frame([made]).set_index("label")
+    assert table["flags"].to_dict() == {"well": "", "flat": "collapse; discriminator has won"}
+    text = tables.to_markdown("flags", [made])
+    assert "| flat (collapse, discriminator has won, see below) |" in text
+    assert "- flat (seed 0): collapse: all &lt;alike&gt;\n" in text
+    assert "| well " in text
+
+
 def test_a_method_that_lacks_a_metric_is_behind_those_that_do_not(benchmark: Any) -> None:
     benchmark.finish(benchmark.spec("partial", 0), {"fid": 1.0})
     benchmark.finish(benchmark.spec("bad", 0), BAD)

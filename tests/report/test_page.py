@@ -227,3 +227,20 @@ def test_it_prints(report: Path, tmp_path: Path, chromium: Browser) -> None:
     chromium(report / "index.html", f"--print-to-pdf={paper}", "--blink-settings=preferredColorScheme=0")
     assert paper.read_bytes().startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 15
+
+
+def test_a_flag_stands_beside_its_row_with_the_reason(benchmark: Any, tmp_path: Path) -> None:
+    scores = {"fid": 90.0, "kid": 0.2, "lpips": 0.4, "ssim": 0.4, "psnr": 10.0}
+    benchmark.finish(benchmark.spec("flat", 0), scores, flags={"collapse": "all <alike>"})
+    benchmark.finish(benchmark.spec("well", 0), scores)
+    text = benchmark.write(tmp_path / "report").read_text(encoding="utf-8")
+    rows = [row for row in re.findall(r'<th scope="row">.*?</th>', text, re.DOTALL) if "dot" in row]
+    (flagged,) = [row for row in rows if "flagged" in row]
+    assert words(flagged) == "flat collapse"
+    assert 'title="seed 0: all &lt;alike&gt;"' in flagged
+    assert "flat (seed 0) collapse all &lt;alike&gt;." in words(text[text.index("<h3>Notes</h3>") :])
+    assert Tags(text).open == []
+
+
+def test_without_flags_there_are_no_notes(html: str) -> None:
+    assert "<h3>Notes</h3>" not in html
