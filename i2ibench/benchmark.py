@@ -93,7 +93,7 @@ def unfinished(the_plan: Plan, store: Store, *, train: bool = True, rescore: boo
         for spec in the_plan.trials
         if (rescore or _state(the_plan, store, spec) != "done") and (train or store.trial(spec.id).result() is not None)
     }
-    return list(pending.values())
+    return sorted(pending.values(), key=lambda spec: spec.backward)  # those wait for the training of another
 
 
 def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw: bool = False) -> Path:

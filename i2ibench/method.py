@@ -128,6 +128,10 @@ class Method:
     def step(self, batch: Batch, turn: Turn) -> None:
         """One training step: each player takes its turn."""
 
+    def translate_back(self, b: Tensor, *, rng: torch.Generator) -> Tensor:
+        """Map B to A, where the method is `bidirectional`."""
+        raise TypeError(f"{type(self).__name__} does not define translate_back()")
+
     def translate(self, a: Tensor, *, rng: torch.Generator) -> Tensor:
         """Map (N, channels_a, H, W) in [-1, 1] to (N, channels_b, H, W) in [-1, 1]; draw noise from `rng` only."""
         raise TypeError(f"{type(self).__name__} does not define translate()")

@@ -29,6 +29,7 @@ class TrialSpec:
     """Everything that one training needs to know, in plain types that travel as JSON."""
 
     id: str
+    trained_as: str  # the trial that holds the trained networks: this one, or the one in the other direction
     label: str  # the row of the leaderboard
     method: str  # a registered name, or an absolute path
     params: dict[str, Any]
@@ -43,6 +44,11 @@ class TrialSpec:
     seed: int
     training: dict[str, Any]
     resources: dict[str, Any]
+
+    @property
+    def backward(self) -> bool:
+        """Whether the networks were trained in the other direction, and go back."""
+        return self.id != self.trained_as
 
     @property
     def reference(self) -> bool:
@@ -161,11 +167,14 @@ def _spec(
     seed: int,
 ) -> TrialSpec:
     source_params = data.source.params.model_dump(mode="json")
+    # A method that goes both ways is trained once, from A to B, and serves `direction: BtoA` by going back.
+    backward = method.bidirectional and source_params["direction"] == "BtoA"
+    learned_from = source_params | ({"direction": "AtoB"} if backward else {})
     settings = training.model_dump(mode="json")
     identity = {
         "method": code_digest(registry.method_file(method)),
         "params": params.model_dump(mode="json"),
-        "data": [data.fingerprint, {key: source_params[key] for key in SourceParams.model_fields}],
+        "data": [data.fingerprint, {key: learned_from[key] for key in SourceParams.model_fields}],
         "training": {key: value for key, value in settings.items() if key not in BOOKKEEPING}
         if method.players
         else None,
@@ -175,8 +184,10 @@ def _spec(
     method_name = entry.keys.method or entry.key
     short = Path(method_name).stem
     kind = type(data.source).name
+    trained_as = f"{short}-{kind}-s{seed}-{_hash(identity)}"
     return TrialSpec(
-        id=f"{short}-{kind}-s{seed}-{_hash(identity)}",
+        id=f"{trained_as}-back" if backward else trained_as,
+        trained_as=trained_as,
         label=entry.label,
         method=str(registry.method_file(method)) if method_name.endswith(".py") else method_name,
         params=identity["params"],

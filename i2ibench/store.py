@@ -6,6 +6,7 @@
     log.txt               what it printed, tracebacks included
     checkpoints/          the last two, while it trains
     weights.pt            the trained networks
+        training.json         what training them cost, written when they are whole
     outputs.npy           the translated test images, uint8 (N, H, W, 3)
     curves.jsonl          losses against steps and seconds
     result.json           written last: it is there, or the trial is not trained
@@ -147,7 +148,8 @@ class Trial:
                 return "done"
             state = "trained"
         else:
-            state = "interrupted" if any(self.path.glob("checkpoints/*.pt")) else "missing"
+            begun = any(self.path.glob("checkpoints/*.pt")) or (self.path / "training.json").exists()
+            state = "interrupted" if begun else "missing"
         progress = self.progress()
         if progress is not None and progress["state"] != "done" and time.time() - progress["updated"] < STALE_SECONDS:
             return "running"
@@ -163,6 +165,14 @@ class Trial:
         with atomic_write(self.path / "curves.jsonl") as file:
             file.writelines(json.dumps(row) + "\n" for row in curves)
 
+    def training(self) -> dict[str, Any] | None:
+        return read_json(self.path / "training.json")
+
+    def write_training(self, training: Mapping[str, Any]) -> None:
+        """Declare the networks trained; their weights and curves must be on disk by now."""
+        write_json(self.path / "training.json", training)
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+
     def write_outputs(self, images: np.ndarray) -> None:
         with atomic_write(self.path / "outputs.npy", "wb") as file:
             np.save(file, images, allow_pickle=False)
@@ -170,7 +180,6 @@ class Trial:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Declare the trial trained. Everything else must be on disk by now."""
         write_json(self.path / "result.json", result)
-        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
     def write_scores(self, key: str, scores: Mapping[str, Any], per_image: Mapping[str, np.ndarray]) -> None:
         with atomic_write(self.path / "scores" / f"{key}.npz", "wb") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -154,8 +154,10 @@ class Loop:
         trial: Trial,
         device: torch.device,
         log: logging.Logger,
+        say: Callable[..., None] | None = None,
     ) -> None:
-        self.method, self.batches, self.settings, self.trial, self.log = method, batches, settings, trial, log
+        self.method, self.batches, self.settings, self.log = method, batches, settings, log
+        self.say = say or trial.write_progress
         self.device = device
         self.options = Options(method, settings)
         self.turns = Turns(method, settings.clip, autocast_dtype(settings.precision, device), self.options)
@@ -215,7 +217,7 @@ class Loop:
     def _say(self, losses: dict[str, float]) -> None:
         progress, last = self.progress(), (self.curves[-1] if self.curves else {})
         shown = losses or {key: value for key, value in last.items() if key not in ("step", "seconds")}
-        self.trial.write_progress(
+        self.say(
             "training",
             step=self.step,
             steps=self.settings.steps,

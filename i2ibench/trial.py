@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def run_trial(
     trial = store.trial(spec.id)
     images = load_images(spec, store)
     if trial.result() is None and train:
-        _train_and_translate(spec, trial, images, device, log)
+        _train_and_translate(spec, store, images, device, log)
     if trial.result() is not None and (rescore or trial.state(protocol.key(), metrics) != "done"):
         _score(spec, store, images, protocol, metrics, device, log)
     trial.write_progress("done")
@@ -79,22 +79,24 @@ def limit_threads(cores: int) -> None:
     threadpool_limits(cores)
 
 
-def load_images(spec: TrialSpec, store: Store) -> Images:
-    """The data set of a trial, decoded once per node and memory-mapped.
+def load_images(spec: TrialSpec, store: Store, *, learning: bool = False) -> Images:
+    """The data set of a trial (in the direction that it learns in), decoded once per node and memory-mapped.
 
     Raises:
         TrialError: the files have changed since the benchmark was planned.
     """
     kind = registry.sources()[spec.source]
-    source = kind(source_params(spec), Path(spec.base))
+    source = kind(source_params(spec, learning=learning), Path(spec.base))
     images = cache.load(source, store.data_cache)
     if images.fingerprint != spec.fingerprint:
         raise TrialError(f"the files of data set '{spec.data}' changed while the benchmark was running; run it again")
     return images
 
 
-def source_params(spec: TrialSpec) -> SourceParams:
-    return registry.sources()[spec.source].Params(**spec.source_params)
+def source_params(spec: TrialSpec, *, learning: bool = False) -> SourceParams:
+    """The settings of a trial's data set, in the direction that it translates in, or in that it learns in."""
+    other_way = {"direction": "AtoB"} if learning and spec.backward else {}
+    return registry.sources()[spec.source].Params(**(spec.source_params | other_way))
 
 
 def make_method(spec: TrialSpec, device: torch.device) -> Method:
@@ -113,9 +115,12 @@ def training_images(images: np.ndarray, size: int) -> torch.Tensor:
     return torch.from_numpy(np.array(images[:, edge : edge + size, edge : edge + size])).permute(0, 3, 1, 2)
 
 
-def translate(method: Method, images: np.ndarray, seed: int, device: torch.device) -> np.ndarray:
-    """Translate uint8 images (N, H, W, 3); noise, and dropout where the method keeps it on, come from the seed.
+def translate(
+    method: Method, images: np.ndarray, seed: int, device: torch.device, *, backward: bool = False
+) -> np.ndarray:
+    """Translate uint8 images (N, H, W, 3), from A to B or backward.
 
+    Noise, and dropout where the method keeps it on, come from the seed.
     A method whose batch statistics stay on sees one image at a time, so that an output depends on its input alone.
 
     Raises:
@@ -126,11 +131,12 @@ def translate(method: Method, images: np.ndarray, seed: int, device: torch.devic
     size = 1 if method.inference == "train" else TRANSLATE_BATCH
     for module in method.modules().values():
         module.train(method.inference == "train")
+    go: Any = method.translate_back if backward else method.translate
     outputs = []
     with torch.inference_mode():
         for start in range(0, len(images), size):
             batch = to_float(images[start : start + size], device)
-            output = _checked(method.translate(batch, rng=rng), batch, start)
+            output = _checked(go(batch, rng=rng), batch, start)
             outputs.append(to_uint8(output))
     return np.concatenate(outputs)
 
@@ -149,34 +155,29 @@ def _checked(output: Any, batch: torch.Tensor, first: int) -> torch.Tensor:
 
 
 def _train_and_translate(
-    spec: TrialSpec, trial: Trial, images: Images, device: torch.device, log: logging.Logger
+    spec: TrialSpec, store: Store, images: Images, device: torch.device, log: logging.Logger
 ) -> None:
+    trial, home = store.trial(spec.id), store.trial(spec.trained_as)
     trial.write_spec(plan.to_json(spec))
     log.info("%s on %s, %d threads", spec.id, device, torch.get_num_threads())
-    settings = Training(**spec.training)
     method = make_method(spec, device)
-    batches = Batches(images, spec.pairing, settings.batch_size, spec.seed, source_params(spec), device)
     if type(method).fit is not Method.fit:
         size = spec.source_params["size"]
         method.fit(training_images(images.train_a, size), training_images(images.train_b, size))
-    cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
-    curves: list[dict[str, float]] = []
-    if method.players:
-        outcome = Loop(method, batches, settings, trial, device, log).run()
-        curves = outcome.curves
+    with home.lock if spec.backward else nullcontext():  # the lock of its own directory is held already
+        training = home.training()
+        if training is None:
+            training = _train(spec, store, method, device, log)
+        else:
+            weights = torch.load(home.path / "weights.pt", map_location=device, weights_only=True)
+            method.load_state_dict(weights)
+    curves = home.curves()
+    if spec.backward:
         trial.write_curves(curves)
-        cost |= {
-            "steps": outcome.steps,
-            "train_seconds": outcome.seconds,
-            "images_per_second": outcome.images_per_second,
-            "peak_memory_mb": outcome.peak_memory_mb,
-        }
-    with atomic_write(trial.path / "weights.pt", "wb") as file:
-        torch.save(method.state_dict(), file)
     trial.write_progress("translating")
     started = time.perf_counter()
-    outputs = translate(method, images.test_a, spec.seed, device)
-    cost["translate_images_per_second"] = len(outputs) / (time.perf_counter() - started)
+    outputs = translate(method, images.test_a, spec.seed, device, backward=spec.backward)
+    rate = len(outputs) / (time.perf_counter() - started)
     trial.write_outputs(outputs)
     found = flags.find(curves, method.players, outputs, images.test_b)
     for flag in found:
@@ -184,12 +185,36 @@ def _train_and_translate(
     trial.write_result(
         {
             "id": spec.id,
-            "cost": cost,
-            "players": method.parameter_counts(),
+            **training,
+            "cost": {**training["cost"], "translate_images_per_second": rate},
             "flags": found,
-            "provenance": provenance.collect(),
         }
     )
+
+
+def _train(spec: TrialSpec, store: Store, method: Method, device: torch.device, log: logging.Logger) -> dict[str, Any]:
+    """Train, and keep the networks in the directory that `spec.trained_as` names. Returns what it cost."""
+    home, settings = store.trial(spec.trained_as), Training(**spec.training)
+    cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
+    if method.players:
+        params = source_params(spec, learning=True)
+        batches = Batches(
+            load_images(spec, store, learning=True), spec.pairing, settings.batch_size, spec.seed, params, device
+        )
+        say = store.trial(spec.id).write_progress
+        outcome = Loop(method, batches, settings, home, device, log, say).run()
+        home.write_curves(outcome.curves)
+        cost |= {
+            "steps": outcome.steps,
+            "train_seconds": outcome.seconds,
+            "images_per_second": outcome.images_per_second,
+            "peak_memory_mb": outcome.peak_memory_mb,
+        }
+    with atomic_write(home.path / "weights.pt", "wb") as file:
+        torch.save(method.state_dict(), file)
+    training = {"cost": cost, "players": method.parameter_counts(), "provenance": provenance.collect()}
+    home.write_training(training)
+    return training
 
 
 def _score(

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from i2ibench import benchmark
+from i2ibench.data.cache import load
 from i2ibench.errors import I2IBenchError
 from i2ibench.store import Store
 
@@ -173,6 +175,72 @@ def test_a_method_that_misbehaves_is_a_row_that_says_how(
     assert {s.label: summary.states[s.id] for s in plan.trials} == {"copy": "done", "bad": "failed", "tiny": "done"}
     assert message in said
     assert html.escape(message) in summary.report.read_text().replace("&#39;", "&#x27;")
+
+
+BOTH_WAYS = """
+    import torch
+
+    from i2ibench import nn
+    from i2ibench.method import Method
+
+
+    class Both(Method):
+        pairing = "unpaired"
+        players = ("generator",)
+        bidirectional = True
+
+        def build(self, task):
+            self.generator = nn.group(ab=torch.nn.Conv2d(3, 3, 1), ba=torch.nn.Conv2d(3, 3, 1))
+
+        def step(self, batch, turn):
+            with turn("generator") as loss:
+                loss.ab = nn.l1(self.generator.ab(batch.a), batch.a * 0.5)
+                loss.ba = nn.l1(self.generator.ba(batch.b), batch.b * -0.5)
+
+        def translate(self, a, *, rng):
+            return self.generator.ab(a).clamp(-1, 1)
+
+        def translate_back(self, b, *, rng):
+            return self.generator.ba(b).clamp(-1, 1)
+"""
+
+
+@pytest.mark.parametrize("labels", [("there", "back"), ("back",)])
+def test_a_method_that_goes_both_ways_is_trained_once(
+    benchmark_file: Write, tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    (tmp_path / "both.py").write_text(textwrap.dedent(BOTH_WAYS))
+    file = benchmark_file("""
+        seeds: 1
+        store: {tmp}/runs
+        reports: {tmp}/reports
+        data:
+          there: {{source: glyphs, size: 16}}
+          back: {{source: glyphs, size: 16, direction: BtoA}}
+        methods: {{both: {{method: both.py}}}}
+        training: {{steps: 4, batch_size: 2, log_every: 2}}
+        evaluation: {{metrics: [psnr]}}
+    """)
+    if "there" not in labels:
+        file.write_text(file.read_text().replace("  there: {source: glyphs, size: 16}\n", ""))
+    summary, _ = run(file)
+    assert set(summary.states.values()) == {"done"}
+    plan, store = benchmark.load(file)
+    specs = {spec.data: spec for spec in plan.trials}
+    assert set(specs) == set(labels)
+    assert specs["back"].backward
+    logs = "".join(path.read_text() for path in (tmp_path / "runs").glob("both-*/log.txt"))
+    assert logs.count("step 4/4") == 1, "one training serves both directions"
+    state = torch.load(store.trial(specs["back"].trained_as).path / "weights.pt", weights_only=True)["generator"]
+    images = load(plan.data["back"].source, store.data_cache)
+    x = torch.from_numpy(np.array(images.test_a)).permute(0, 3, 1, 2) / 127.5 - 1
+    expected = torch.nn.functional.conv2d(x, state["ba.weight"], state["ba.bias"]).clamp(-1, 1)
+    outputs = torch.from_numpy(np.array(store.trial(specs["back"].id).outputs())).permute(0, 3, 1, 2) / 127.5 - 1
+    assert (outputs - expected).abs().max() < 0.005
+    if "there" in labels:
+        assert specs["there"].id == specs["back"].trained_as
+        forward = load(plan.data["there"].source, store.data_cache)
+        assert np.array_equal(forward.test_b, images.test_a)
 
 
 def test_rows_of_one_trial_may_ask_for_different_metrics(benchmark_file: Write) -> None:

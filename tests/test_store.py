@@ -40,8 +40,10 @@ def test_states_of_a_trial_follow_its_files(trial) -> None:
     trial.write_error("FAILED", "boom")
     assert trial.state(key) == "failed"
     trial.clear_error()
-    trial.write_result({"id": trial.id})
+    trial.write_training({"cost": {}})
     assert not (trial.path / "checkpoints").exists(), "checkpoints of a finished training are only ballast"
+    assert trial.state(key) == "interrupted", "trained, but not translated"
+    trial.write_result({"id": trial.id})
     assert trial.state(key) == "trained"
     trial.write_scores(key, {"values": {"ssim": 1.0}, "protocol": {}}, {"ssim": np.ones(3)})
     assert trial.state(key, ["ssim"]) == "done"

@@ -67,7 +67,7 @@ class Benchmark:
         self.data = data
         self.plan = Plan(
             name=name, trials=(), skipped=(), assets=(),
-            data={data: DataPlan(data, source, letters().fingerprint, METRICS)},
+            data={data: DataPlan(data, "benchmark.yaml:3", source, letters().fingerprint, METRICS)},
             protocol=resolve("offline"), store="runs", reports="reports", text=text, file="benchmark.yaml",
         )  # fmt: skip
 
@@ -75,8 +75,9 @@ class Benchmark:
         self, label: str, seed: int, *, trained: bool = True, scores_pairs: bool = True, **params: object
     ) -> TrialSpec:
         """Plan one more trial, without running it."""
+        name = f"{label.split(' ')[0].lower().strip('<>/')}-glyphs-s{seed}-{len(self.plan.trials):010x}"
         spec = TrialSpec(
-            id=f"{label.split(' ')[0].lower().strip('<>/')}-glyphs-s{seed}-{len(self.plan.trials):010x}",
+            id=name, trained_as=name,
             label=label, method=label.split(" ")[0].lower(), params=dict(params), data=self.data, source="glyphs",
             source_params={"size": 32}, base=".", fingerprint=letters().fingerprint, pairing="paired",
             scores_pairs=scores_pairs,
