@@ -229,7 +229,7 @@ def _entries(
     return tuple(entries)
 
 
-def _spread(body: Mapping[str, Any], path: yamlfile.Path = ()) -> list[tuple[str, dict[str, Any]]]:
+def _spread(body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every combination of the `{grid: [...]}` values in an entry: [("lambda_l1=10 steps=500", {...}), ...]."""
     choices: list[list[tuple[str, Any]]] = []
     for key, value in body.items():

@@ -333,8 +333,8 @@ def _hash(content: Any) -> str:
 
 
 def to_json(spec: TrialSpec) -> dict[str, Any]:
-    return asdict(spec) | {"reference": spec.reference}
+    return asdict(spec)
 
 
 def from_json(content: Mapping[str, Any]) -> TrialSpec:
-    return TrialSpec(**{key: value for key, value in content.items() if key != "reference"})
+    return TrialSpec(**content)

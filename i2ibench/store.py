@@ -6,7 +6,7 @@
     log.txt               what it printed, tracebacks included
     checkpoints/          the last two, while it trains
     weights.pt            the trained networks
-        training.json         what training them cost, written when they are whole
+    training.json         what training them cost, written when they are whole
     outputs.npy           the translated test images, uint8 (N, H, W, 3)
     curves.jsonl          losses against steps and seconds
     result.json           written last: it is there, or the trial is not trained

@@ -18,7 +18,7 @@ from i2ibench.config import Training
 from i2ibench.data import cache
 from i2ibench.data.batches import Batches, to_float, to_uint8
 from i2ibench.data.source import Images, SourceParams
-from i2ibench.errors import I2IBenchError, TrialError
+from i2ibench.errors import DivergedError, I2IBenchError, TrialError
 from i2ibench.job import Job
 from i2ibench.method import Method, Task
 from i2ibench.metrics.evaluate import evaluate
@@ -41,7 +41,7 @@ def run_job(job: Job) -> str:
             run_trial(spec, Store(job.store), protocol, job.metrics, log, train=job.train, rescore=job.rescore)
         except (Exception, SystemExit) as error:  # a method that calls exit() ends its own trial and no other
             log.exception("the trial failed")
-            kind = "DIVERGED" if type(error).__name__ == "DivergedError" else "FAILED"
+            kind = "DIVERGED" if isinstance(error, DivergedError) else "FAILED"
             trial.write_error(kind, _last_line(error))
     return trial.state(protocol.key(), list(job.metrics))
 
@@ -124,7 +124,7 @@ def translate(
     A method whose batch statistics stay on sees one image at a time, so that an output depends on its input alone.
 
     Raises:
-        TrialError: an output is NaN or infinite.
+        TrialError: the method gave no image, one of another shape, or values that are not finite and in [-1, 1].
     """
     rng = torch.Generator(device).manual_seed(seed)
     torch.manual_seed(seed)

@@ -33,7 +33,8 @@ class RayExecutor:
 
     def __init__(self, address: str | None = None) -> None:
         """Raises ConfigError if an address is given and no cluster answers there."""
-        os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
+        for key, value in QUIET.items():
+            os.environ.setdefault(key, value)
         self._address = address or os.environ.get("RAY_ADDRESS")
         if self._address:
             _probe(self._address)
