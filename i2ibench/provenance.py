@@ -16,7 +16,7 @@ from typing import Any
 
 PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow")
 # What a trained network depends on besides its method's own file.
-TRAINING_CODE = ("nn/*.py", "data/batches.py", "training.py", "trial.py", "options.py", "method.py")
+TRAINING_CODE = ("nn/*.py", "data/batches.py", "training.py", "trial.py", "translation.py", "options.py", "method.py")
 
 
 def code_digest(*files: Path) -> str:
