@@ -18,7 +18,10 @@ KEEP = 2
 
 
 class Checkpoints:
-    """Files `<step>-<hash of the content>.pt` in one folder: the name itself tells whether the content is whole."""
+    """Files `<step>-<hash of the content>.pt` in one folder: the name itself tells whether the content is whole.
+
+    Beside them `elapsed` keeps the seconds that all attempts have taken, those lost since a checkpoint included.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -41,6 +44,23 @@ class Checkpoints:
             log.warning("checkpoint %s is damaged; going back to the one before", file.name)
             file.unlink()
         return None
+
+    def tidy(self) -> None:
+        """Remove what was being written when a process was killed. Nobody may be writing now."""
+        for aside in self.folder.glob(".*"):
+            aside.unlink(missing_ok=True)
+
+    def spend(self, seconds: float) -> None:
+        """Note how long all attempts have taken so far."""
+        with atomic_write(self.folder / "elapsed") as file:
+            file.write(f"{seconds:.3f}")
+
+    def spent(self) -> float:
+        """Seconds that the attempts before this one took; 0 where nothing is known of them."""
+        try:
+            return float((self.folder / "elapsed").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0.0
 
     def _files(self) -> list[Path]:
         """Newest first."""

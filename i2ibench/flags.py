@@ -39,6 +39,26 @@ def find(
     return [{"flag": flag, "reason": reason} for flag, reason in reasons if reason is not None]
 
 
+def divided(batch_size: int, micro_batches: int, ranks: int, mixes: bool) -> list[Flag]:
+    """That batches did not go through whole, where it can show in the result.
+
+    Args:
+        batch_size: images in a batch.
+        micro_batches: parts that it was divided into for want of memory.
+        ranks: processes, each on a GPU, that it was divided over before.
+        mixes: whether the method normalises over a batch.
+    """
+    found: list[Flag] = []
+    normalised = "; batch normalisation and other statistics are those of a part" if mixes else ""
+    if micro_batches > 1:
+        reason = f"a batch of {batch_size} did not fit into memory and went through in {micro_batches} parts, whose "
+        found.append({"flag": "micro-batch", "reason": f"{reason}gradients are added up{normalised}"})
+    if ranks > 1 and mixes:
+        reason = f"each batch of {batch_size} was divided over {ranks} GPUs{normalised}"
+        found.append({"flag": "data-parallel", "reason": reason})
+    return found
+
+
 def won(curves: Sequence[Mapping[str, float]], player: str) -> str | None:
     """Why this discriminator has won, if it has: its adversarial loss stays next to zero at the end of the curve.
 

@@ -48,6 +48,7 @@ class Options:
         self._inputs: list[Tensor] = []  # what the discriminators were shown in this turn, before augmentation
         self._penalty: Tensor | None = None
         self._idle = {name for name in ("r1", "diffaugment") if getattr(settings, name)}  # had nothing to do so far
+        self._untried = set(self._discriminators)  # had no turn so far: not every step need be theirs
         self.steps = 0
         judges = [network for group in self._discriminators.values() for network in group]
         if settings.spectral_norm:
@@ -62,6 +63,7 @@ class Options:
     def turn(self, player: str) -> Iterator[None]:
         """Around the forward passes of a player's turn."""
         self._player, self._inputs, self._penalty = player, [], None
+        self._untried.discard(player)
         token = on_real.set(self._penalise if self._penalises() else None)
         try:
             yield
@@ -85,7 +87,7 @@ class Options:
         Raises:
             TrialError: an option had nothing to work on.
         """
-        for name in self._idle:
+        for name in () if self._untried else self._idle:
             needs = {"r1": "no discriminator calls nn.gan_loss(scores, real=True)", "diffaugment": "none is called"}
             raise TrialError(f"training.{name} does nothing for this method: {needs[name]}; leave it out")
         if self.settings.ema is not None:

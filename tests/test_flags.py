@@ -146,3 +146,16 @@ def test_a_run_keeps_its_flags_and_the_report_shows_them(benchmark_file: Callabl
     text = (folder / "leaderboard.md").read_text()
     for flag in found["flat"]:
         assert f"- flat (seed 0): {flag['flag']}: " in text
+
+
+def test_a_divided_batch_is_flagged_where_it_can_show() -> None:
+    assert flags.divided(8, micro_batches=1, ranks=1, mixes=True) == []
+    assert flags.divided(8, micro_batches=1, ranks=4, mixes=False) == [], "the gradients are those of the whole batch"
+    (found,) = flags.divided(8, micro_batches=2, ranks=1, mixes=False)
+    assert found["flag"] == "micro-batch"
+    assert "a batch of 8 did not fit into memory and went through in 2 parts" in found["reason"]
+    assert "normalisation" not in found["reason"]
+    found, other = flags.divided(8, micro_batches=2, ranks=4, mixes=True)
+    assert "normalisation" in found["reason"]
+    assert other["flag"] == "data-parallel"
+    assert "over 4 GPUs" in other["reason"]

@@ -20,8 +20,10 @@ from i2ibench.config import Training
 from i2ibench.errors import ConfigError, TrialError
 from i2ibench.method import Batch, Method, Task, Turn
 from i2ibench.options import Options, networks, weighted
+from i2ibench.randomness import seed_everything
 from i2ibench.store import Store
-from i2ibench.training import Loop, Turns, learning_rate, seed_everything
+from i2ibench.training import Loop, learning_rate
+from i2ibench.turns import Turns
 
 CPU, LOG = torch.device("cpu"), logging.getLogger("test")
 POLICY = ("color", "translation", "cutout")
@@ -66,10 +68,10 @@ class Noise:
     def __init__(self, size: int = 8) -> None:
         self.size = size
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
+    def at(self, step: int, part: slice = slice(None)) -> tuple[Tensor, Tensor]:
         rng = torch.Generator().manual_seed(step)
         a, b = (torch.rand(2, 3, self.size, self.size, generator=rng) * 2 - 1 for _ in range(2))
-        return a, b
+        return a[part], b[part]
 
 
 def make(name: str = "", kind: type[Method] = Small) -> Method:

@@ -1,8 +1,9 @@
 """The loop: turns freeze and step the right player, schedules are those of the papers, and resume is exact."""
 
 import logging
+import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from i2ibench.checkpoints import Checkpoints
 from i2ibench.config import Training
-from i2ibench.errors import DivergedError
+from i2ibench.errors import DivergedError, Interrupted, TrialError
 from i2ibench.method import Batch, Method, Task, Turn
+from i2ibench.randomness import rng_state, seed_everything, set_rng_state
 from i2ibench.store import Store
-from i2ibench.training import Loop, Turns, learning_rate, rng_state, seed_everything, set_rng_state
+from i2ibench.training import Loop, learning_rate
+from i2ibench.turns import Turns
 
 CPU = torch.device("cpu")
 LOG = logging.getLogger("test")
@@ -47,12 +50,21 @@ class Two(Method):
             loss.gan = self.discriminator(fake.detach()).mean() + 0.1 * torch.randn(())
 
 
+class Slow(Two):
+    """A step of a fiftieth of a second."""
+
+    def step(self, batch: Batch, turn: Turn) -> None:
+        time.sleep(0.02)
+        super().step(batch, turn)
+
+
 class Noise:
     """Batches as a pure function of the step, like the real ones."""
 
-    def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def at(self, step: int, part: slice = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
         rng = torch.Generator().manual_seed(step)
-        return torch.rand(2, 3, 8, 8, generator=rng) * 2 - 1, torch.rand(2, 3, 8, 8, generator=rng) * 2 - 1
+        a, b = torch.rand(2, 2, 3, 8, 8, generator=rng) * 2 - 1
+        return a[part], b[part]
 
 
 def make(kind: type[Method] = Two) -> Method:
@@ -67,6 +79,10 @@ def loop(folder: Path, kind: type[Method] = Two, **settings: object) -> Loop:
 
 def state_of(method: Method) -> dict[str, torch.Tensor]:
     return {f"{m}.{k}": v for m, state in method.state_dict().items() for k, v in state.items()}
+
+
+def without_seconds(curves: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in curves]
 
 
 def test_only_the_player_whose_turn_it_is_learns() -> None:
@@ -100,7 +116,8 @@ def test_losses_are_summed_and_their_means_reported() -> None:
     means = turns.means()
     assert set(means) == {"generator.a", "generator.b"}
     assert means["generator.a"] == pytest.approx(2.0)
-    assert turns.means() == {}, "reading them starts anew"
+    turns.restart()
+    assert turns.means() == {}
 
 
 def test_a_step_equals_torchs_own_adam() -> None:
@@ -152,9 +169,83 @@ def test_a_training_killed_at_any_step_ends_bit_identical(tmp_path: Path, stop: 
     outcome = resumed.run()
     for name, value in state_of(resumed.method).items():
         assert torch.equal(value, state_of(whole.method)[name]), name
-    drop = lambda curves: [{k: v for k, v in row.items() if k != "seconds"} for row in curves]  # noqa: E731
-    assert drop(outcome.curves) == drop(expected.curves)
+    assert without_seconds(outcome.curves) == without_seconds(expected.curves)
     assert outcome.steps == 11
+
+
+@pytest.mark.parametrize("stop", range(12))
+def test_a_training_stopped_at_any_step_ends_bit_identical(tmp_path: Path, stop: int) -> None:
+    """Wherever the checkpoints of its own fall: here at every fourth step."""
+    whole = loop(tmp_path / "whole", checkpoint_every=4)
+    expected = whole.run()
+    cut = loop(tmp_path / "cut", checkpoint_every=4)
+    cut.should_stop = lambda: cut.step >= stop
+    if stop < 11:
+        with pytest.raises(Interrupted, match=f"at step {stop} of 11"):
+            cut.run()
+    else:
+        assert cut.run().steps == 11, "a training that is over is not stopped any more"
+        return
+    names = [file.name[:9] for file in sorted((tmp_path / "cut" / "t" / "checkpoints").glob("*.pt"))]
+    assert names[-1:] == ([f"{stop:09d}"] if stop else [])
+    again = loop(tmp_path / "cut", checkpoint_every=4)
+    again.should_stop = lambda: True
+    with pytest.raises(Interrupted):
+        again.run()
+    assert again.step == stop, "a stop that comes before the first step takes none"
+    resumed = loop(tmp_path / "cut", checkpoint_every=4)
+    outcome = resumed.run()
+    for name, value in state_of(resumed.method).items():
+        assert torch.equal(value, state_of(whole.method)[name]), name
+    assert without_seconds(outcome.curves) == without_seconds(expected.curves)
+
+
+def test_a_training_over_its_time_limit_fails_and_goes_on_with_a_higher_one(tmp_path: Path) -> None:
+    first = loop(tmp_path, Slow, limit_minutes=0.12 / 60, checkpoint_every=100)
+    with pytest.raises(TrialError, match=r"used up its limit of 0\.002 minutes at step \d+ of 11; .*limit_minutes"):
+        first.run()
+    assert 1 < first.step < 11
+    again = loop(tmp_path, Slow, limit_minutes=0.12 / 60)
+    with pytest.raises(TrialError, match=f"used up its limit .* at step {first.step} of 11"):
+        again.run()
+    assert again.step == first.step, "the limit holds over all attempts"
+    outcome = loop(tmp_path, Slow, limit_minutes=10).run()
+    assert outcome.steps == 11
+
+
+def test_the_time_of_an_attempt_that_was_killed_counts_for_the_limit(tmp_path: Path) -> None:
+    """Though the checkpoint, which was never written, knows nothing of it."""
+    total = 0.0
+    for _ in range(3):
+        killed = loop(tmp_path, type("Killed", (Slow,), {"fail_at": 6}), hang_seconds=0.01, checkpoint_every=100)
+        with pytest.raises(KeyboardInterrupt):
+            killed.run()
+        total += killed.seconds
+    assert killed.checkpoints.spent() == pytest.approx(total, rel=0.1)
+    with pytest.raises(TrialError, match="used up its limit"):
+        loop(tmp_path, limit_minutes=0.8 * total / 60).run()
+
+
+def test_it_says_how_far_it_is_more_often_than_it_would_be_taken_for_hung(tmp_path: Path) -> None:
+    for hang_seconds, expected in ((0.04, set(range(12))), (None, {0, 11})):  # a step takes half of 0.04 seconds
+        said: list[dict[str, Any]] = []
+        silent = loop(tmp_path / str(hang_seconds), Slow, hang_seconds=hang_seconds, log_every=100)
+        silent.say = lambda state, said=said, **fields: said.append({"state": state, **fields})
+        began = time.time()
+        silent.run()
+        assert {fields["step"] for fields in said if fields["state"] == "training"} == expected
+        assert [fields["step_at"] for fields in said] == sorted(fields["step_at"] for fields in said)
+        assert began <= said[0]["step_at"] <= said[-1]["step_at"] <= time.time()
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    loop(tmp_path).run()
+    folder = tmp_path / "t" / "checkpoints"
+    torn = folder / ".000000012-0123456789abcdef.pt-x2f1"
+    torn.write_bytes(b"half of a check")
+    loop(tmp_path).run()
+    assert not torn.exists()
+    assert len(list(folder.glob("*.pt"))) == 2
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
