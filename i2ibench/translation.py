@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,81 @@ def translate(
     Raises:
         TrialError: the method gave no image, one of another shape, or values that are not finite and in [-1, 1].
     """
+    return _run(_way(method, seed, device, backward), method, seed, device, images)
+
+
+def translate_styles(
+    method: Method, images: np.ndarray, n: int, seed: int, device: torch.device, *, backward: bool = False
+) -> np.ndarray:
+    """`n` translations of each of M images by a multimodal method: uint8 (M, n, H, W, 3).
+
+    Each has noise of its own, drawn from the seed one after the other.
+
+    Raises:
+        TrialError: as for `translate`.
+    """
+    rows = np.repeat(np.arange(len(images)), n)
+    outputs = _run(_way(method, seed, device, backward), method, seed, device, images, rows=rows)
+    return outputs.reshape(len(images), n, *images.shape[1:])
+
+
+def translate_like(
+    method: Method, images: np.ndarray, references: np.ndarray, device: torch.device, *, backward: bool = False
+) -> np.ndarray:
+    """Translate uint8 images (N, H, W, 3) in the styles of `references` (N of them, or 1 for all), images of the target
+    domain; by a method that takes `exemplars`.
+
+    Raises:
+        TrialError: as for `translate`.
+    """
+    go = method.translate_back_like if backward else method.translate_like
+    styles = np.broadcast_to(references, images.shape)
+    return _run(go, method, 0, device, images, styles)
+
+
+def reconstruct(
+    method: Method, images: np.ndarray, outputs: np.ndarray, seed: int, device: torch.device, *, backward: bool = False
+) -> np.ndarray:
+    """Translate `outputs`, which `translate` made of `images`, back: uint8 (N, H, W, 3), at best `images` again.
+
+    What a method that takes `exemplars` drops of an image is its style, so it goes back in that image's own: the
+    style-augmented cycle of MUNIT (its section 3). `backward` says how the outputs were made, as for `translate`.
+
+    Raises:
+        TrialError: as for `translate`.
+    """
+    if method.exemplars:
+        return translate_like(method, outputs, images, device, backward=not backward)
+    return translate(method, outputs, seed, device, backward=not backward)
+
+
+def _way(method: Method, seed: int, device: torch.device, backward: bool) -> Callable[..., Any]:
     rng = torch.Generator(device).manual_seed(seed)
+    go: Any = method.translate_back if backward else method.translate
+    return lambda batch: go(batch, rng=rng)
+
+
+def _run(
+    go: Callable[..., Any],
+    method: Method,
+    seed: int,
+    device: torch.device,
+    *arrays: np.ndarray,
+    rows: np.ndarray | None = None,
+) -> np.ndarray:
+    """What `go` makes of the rows of the arrays, in batches: uint8, one output for each row."""
     torch.manual_seed(seed)
     size = 1 if method.inference == "train" else TRANSLATE_BATCH
     for module in method.modules().values():
         module.train(method.inference == "train")
-    go: Any = method.translate_back if backward else method.translate
-    outputs = []
+    rows = np.arange(len(arrays[0])) if rows is None else rows
+    outputs = np.empty((len(rows), *arrays[0].shape[1:]), np.uint8)
     with torch.inference_mode():
-        for start in range(0, len(images), size):
-            batch = to_float(images[start : start + size], device)
-            output = _checked(go(batch, rng=rng), batch, start)
-            outputs.append(to_uint8(output))
-    return np.concatenate(outputs)
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            batch, *others = (to_float(array[chosen], device) for array in arrays)
+            outputs[start : start + size] = to_uint8(_checked(go(batch, *others), batch, int(chosen[0])))
+    return outputs
 
 
 def _checked(output: Any, batch: torch.Tensor, first: int) -> torch.Tensor:

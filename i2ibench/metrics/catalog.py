@@ -5,27 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Need = Literal["pairs", "styles", "cycle", "palette", "labels", "scorer", "truths"]
+
 
 @dataclass(frozen=True)
 class Metric:
     """One column of a leaderboard. `title` is its bare name; `Protocol.title` adds what it was measured with.
 
-    kind: "set" compares two sets of images; "image" has a value per pair, and its score is their mean.
+    kind: "set" has one value for all images; "image" has a value per image (or pair), and its score is their mean.
     network: the pretrained network it looks through, if any: the protocol's feature extractor, or its LPIPS network.
+    needs: what it cannot do without. "pairs": a target for each output. Of the method: "styles" (multimodal), "cycle"
+        (bidirectional). Of the data set: a "palette", class "labels", the "truths" of a one-to-many task. Of the
+        protocol: a segmentation "scorer".
+    default: whether it is scored where `metrics:` names none.
     """
 
     name: str
     title: str
     higher_is_better: bool
-    needs_pairs: bool
     kind: Literal["set", "image"]
     description: str
     network: Literal["extractor", "lpips"] | None = None
+    needs: frozenset[Need] = frozenset()
+    default: bool = False
+
+    @property
+    def needs_pairs(self) -> bool:
+        return "pairs" in self.needs
 
 
 LPIPS_SMALLEST = {"alex": 31, "vgg": 16}  # edge in pixels below which nothing is left after the pooling layers
 SSIM_WINDOW = 11  # pixels: a Gaussian of sigma 1.5 cut off at 3.5 sigma
+MS_SSIM_SMALLEST = (SSIM_WINDOW - 1) * 2**4 + 1  # the window must fit into the image that was halved four times
 
+PAIRS: frozenset[Need] = frozenset({"pairs"})
+
+# In the order of a leaderboard's columns.
 METRICS = {
     metric.name: metric
     for metric in (
@@ -33,9 +48,9 @@ METRICS = {
             name="fid",
             title="FID",
             higher_is_better=False,
-            needs_pairs=False,
             kind="set",
             network="extractor",
+            default=True,
             description="Fréchet distance between Gaussians fitted to the features of outputs and of real targets "
             "(Heusel et al., NeurIPS 2017)",
         ),
@@ -43,37 +58,191 @@ METRICS = {
             name="kid",
             title="KID",
             higher_is_better=False,
-            needs_pairs=False,
             kind="set",
             network="extractor",
+            default=True,
             description="Squared maximum mean discrepancy of the same features, cubic kernel, unbiased for few images "
             "too; may be slightly negative (Bińkowski et al., ICLR 2018)",
+        ),
+        Metric(
+            name="precision",
+            title="Precision",
+            higher_is_better=True,
+            kind="set",
+            network="extractor",
+            description="Share of outputs whose features lie among those of real targets: within the distance of some "
+            "target to its third neighbour (Kynkäänniemi et al., NeurIPS 2019)",
+        ),
+        Metric(
+            name="recall",
+            title="Recall",
+            higher_is_better=True,
+            kind="set",
+            network="extractor",
+            description="Share of real targets whose features lie among those of outputs, likewise "
+            "(Kynkäänniemi et al., NeurIPS 2019)",
+        ),
+        Metric(
+            name="density",
+            title="Density",
+            higher_is_better=True,
+            kind="set",
+            network="extractor",
+            description="Precision that counts how many targets' neighbourhoods an output lies in, so that one outlier "
+            "among the targets moves little; may exceed 1 (Naeem et al., ICML 2020)",
+        ),
+        Metric(
+            name="coverage",
+            title="Coverage",
+            higher_is_better=True,
+            kind="set",
+            network="extractor",
+            description="Share of real targets that have an output in their neighbourhood (Naeem et al., ICML 2020)",
         ),
         Metric(
             name="lpips",
             title="LPIPS",
             higher_is_better=False,
-            needs_pairs=True,
             kind="image",
             network="lpips",
+            needs=PAIRS,
+            default=True,
             description="Learned perceptual distance of each output to its own target, v0.1 (Zhang et al., CVPR 2018)",
         ),
         Metric(
             name="ssim",
             title="SSIM",
             higher_is_better=True,
-            needs_pairs=True,
             kind="image",
+            needs=PAIRS,
+            default=True,
             description="Structural similarity of each output to its own target, Gaussian window, mean over RGB "
             "(Wang et al., TIP 2004)",
+        ),
+        Metric(
+            name="ms_ssim",
+            title="MS-SSIM",
+            higher_is_better=True,
+            kind="image",
+            needs=PAIRS,
+            description="Structural similarity over five scales, mean over RGB; needs images of 161 pixels or more "
+            "(Wang et al., Asilomar 2003)",
         ),
         Metric(
             name="psnr",
             title="PSNR",
             higher_is_better=True,
-            needs_pairs=True,
             kind="image",
+            needs=PAIRS,
+            default=True,
             description="Peak signal-to-noise ratio of each output to its own target, in dB; 100 if identical",
+        ),
+        Metric(
+            name="l1",
+            title="L1",
+            higher_is_better=False,
+            kind="image",
+            needs=PAIRS,
+            description="Mean absolute difference of each output to its own target, in grey levels of 0 to 255",
+        ),
+        Metric(
+            name="diversity",
+            title="Diversity",
+            higher_is_better=True,
+            kind="image",
+            network="lpips",
+            needs=frozenset({"styles"}),
+            description="LPIPS distance between two translations of one input with styles drawn at random, mean over "
+            "inputs and pairs; noise is diverse too, so read it beside a metric of quality "
+            "(Zhu et al., NeurIPS 2017; Huang et al., ECCV 2018)",
+        ),
+        Metric(
+            name="mode_coverage",
+            title="Modes found",
+            higher_is_better=True,
+            kind="image",
+            needs=frozenset({"styles", "truths"}),
+            description="Share of an input's true answers that translations with styles drawn at random give, over the "
+            "share that as many draws from the truth would give; of data sets that know all answers (shapes)",
+        ),
+        Metric(
+            name="mode_validity",
+            title="Valid answers",
+            higher_is_better=True,
+            kind="image",
+            needs=frozenset({"styles", "truths"}),
+            description="Share of translations with styles drawn at random that are a true answer to their input at "
+            "all; of data sets that know all answers (shapes)",
+        ),
+        Metric(
+            name="cycle",
+            title="Cycle",
+            higher_is_better=False,
+            kind="image",
+            needs=frozenset({"cycle"}),
+            description="Mean absolute difference of each input to its output translated back, in grey levels of 0 to "
+            "255; an identity that translates nothing has 0 (after Zhu et al., ICCV 2017)",
+        ),
+        Metric(
+            name="pixel_accuracy",
+            title="Pixel acc.",
+            higher_is_better=True,
+            kind="image",
+            needs=frozenset({"pairs", "palette"}),
+            description="Share of pixels whose nearest colour of the palette is that of the target "
+            "(Long et al., CVPR 2015; Isola et al., CVPR 2017)",
+        ),
+        Metric(
+            name="class_accuracy",
+            title="Class acc.",
+            higher_is_better=True,
+            kind="set",
+            needs=frozenset({"pairs", "palette"}),
+            description="The same share for the pixels of each class of the targets, mean over classes",
+        ),
+        Metric(
+            name="mean_iou",
+            title="Mean IoU",
+            higher_is_better=True,
+            kind="set",
+            needs=frozenset({"pairs", "palette"}),
+            description="Intersection over union of each class's pixels in outputs and in targets, over the whole set; "
+            "mean over the classes that either has",
+        ),
+        Metric(
+            name="fcn_pixel_accuracy",
+            title="FCN pixel acc.",
+            higher_is_better=True,
+            kind="image",
+            needs=frozenset({"scorer"}),
+            description="Share of pixels of the outputs that the protocol's segmentation network gives the class that "
+            "the input label map has there (FCN-score; Isola et al., CVPR 2017)",
+        ),
+        Metric(
+            name="fcn_class_accuracy",
+            title="FCN class acc.",
+            higher_is_better=True,
+            kind="set",
+            needs=frozenset({"scorer"}),
+            description="The same share for the pixels of each class of the inputs, mean over classes",
+        ),
+        Metric(
+            name="fcn_mean_iou",
+            title="FCN mean IoU",
+            higher_is_better=True,
+            kind="set",
+            needs=frozenset({"scorer"}),
+            description="Intersection over union of each class's pixels in segmented outputs and in inputs, over the "
+            "whole set; mean over the classes that either has",
+        ),
+        Metric(
+            name="adaptation",
+            title="Adaptation",
+            higher_is_better=True,
+            kind="image",
+            needs=frozenset({"labels"}),
+            description="Share of real test images of B that a small classifier recognises which learned from training "
+            "images of A, translated, with A's labels; beside it the floor (A untranslated) and the ceiling (real B)",
         ),
     )
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,10 +18,12 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
 from i2ibench import assets
-from i2ibench.errors import AssetError
+from i2ibench.data.images import ImageSet
+from i2ibench.errors import AssetError, TrialError
+from i2ibench.metrics import resize
+from i2ibench.metrics.kept import kept
 from i2ibench.metrics.protocol import EXTRACTORS, REVISION, Protocol
 from i2ibench.nn.perceptual import IMAGENET_MEAN, IMAGENET_STD, vgg16_features
-from i2ibench.store import atomic_write
 
 BATCH_SIZE = 32  # fixed, since the last digit of a convolution may depend on it
 
@@ -49,7 +51,7 @@ class VGG16Features(FeatureExtractorBase):
         self.to(memory_format=torch.channels_last)  # a sixth faster on CPU
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """uint8 (N, 3, H, W) -> float32 (N, 512)."""
+        """uint8 (N, 3, H, W), or float32 of the same range -> float32 (N, 512)."""
         x = images.float()
         if x.shape[-2:] != (self.input_size, self.input_size):
             x = interpolate(x, (self.input_size, self.input_size), mode="bilinear", antialias=True)
@@ -73,13 +75,28 @@ class VGG16Features(FeatureExtractorBase):
         return torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
 
 
+class ResizedInception(FeatureExtractorInceptionV3):
+    """torch-fidelity's Inception network, on images that have its size already and need not be whole grey levels."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """float32 (N, 3, 299, 299) in [0, 255] -> float32 (N, 2048)."""
+        x = ((images - 128) / 128).contiguous()
+        for name, layer in self.named_children():  # they stand in their order, the classifier last
+            if name != "fc":
+                x = layer(x)
+        return (x.flatten(1),)
+
+
 if "vgg16-relu5_3" not in FEATURE_EXTRACTORS_REGISTRY:
     register_feature_extractor("vgg16-relu5_3", VGG16Features)
 
 
 @lru_cache(maxsize=1)
-def extractor(name: str, size: int, device: str) -> FeatureExtractorBase:
+def extractor(name: str, size: int, resized: bool, device: str) -> FeatureExtractorBase:
     """The network of a protocol with its pretrained weights, ready to use; the last one is kept in memory.
+
+    Args:
+        resized: its images will have its size already.
 
     Raises:
         AssetError: its weights are missing, or are not the pinned file.
@@ -88,50 +105,68 @@ def extractor(name: str, size: int, device: str) -> FeatureExtractorBase:
     if name == "vgg16-relu5_3":
         network: FeatureExtractorBase = VGG16Features(name, ["512"], str(file), size)
     else:
-        network = _inception(name, file)
+        network = _inception(ResizedInception if resized else FeatureExtractorInceptionV3, name, file)
     return network.to(device).eval().requires_grad_(False)
 
 
-def _inception(name: str, file: Path) -> FeatureExtractorBase:
+def _inception(kind: type[FeatureExtractorInceptionV3], name: str, file: Path) -> FeatureExtractorBase:
     # torch-fidelity reads the file with a plain unpickler: let the restricted one see first that it holds only tensors.
     try:
         torch.load(file, weights_only=True, map_location="meta")
     except Exception as error:
         raise AssetError(f"{file} holds more than tensors and is not loaded ({type(error).__name__})") from None
     with torch.random.fork_rng(devices=[]):  # the initialisation that the weights replace draws random numbers
-        return FeatureExtractorInceptionV3(name, ["2048"], feature_extractor_weights_path=str(file))
+        return kind(name, ["2048"], feature_extractor_weights_path=str(file))
 
 
-def extract(images: np.ndarray, protocol: Protocol, device: str) -> Tensor:
-    """Features of uint8 images (N, H, W, 3) as float32 (N, dimension) on the CPU."""
-    network = extractor(protocol.extractor, protocol.size, device)
+def extract(images: ImageSet, protocol: Protocol, device: str, role: str = "image") -> Tensor:
+    """Features of uint8 images (N, H, W, 3), or of several sizes, as float32 (N, dimension) on the CPU.
+
+    Raises:
+        AssetError: the network's weights are missing, or are not the pinned file.
+        TrialError: features that are NaN or infinite; the message names the network and the first image, by its `role`.
+    """
+    clean = protocol.resize == "clean"
+    network = extractor(protocol.extractor, protocol.size, clean, device)
+    seen = (resize.clean(batch, protocol.size) if clean else batch for batch in batches(images))
     with torch.inference_mode(), full_precision():
-        parts = [network(batch.to(device))[0].cpu() for batch in batches(images)]
-    return torch.cat(parts)
+        parts = [network(to_tensor(batch).to(device))[0].cpu() for batch in seen]
+    features = torch.cat(parts)
+    require_finite(features.numpy(), f"the features of {role}", protocol.extractor)
+    return features
 
 
-def extract_cached(images: np.ndarray, protocol: Protocol, device: str, cache: Path | None) -> Tensor:
+def extract_cached(
+    images: ImageSet, protocol: Protocol, device: str, cache: Path | None, role: str = "image"
+) -> Tensor:
     """The same, read from the folder `cache` if these images were put through this network on such a device before."""
-    if cache is None:
-        return extract(images, protocol, device)
     weights = assets.ASSETS[EXTRACTORS[protocol.extractor].asset].sha256
-    network = (protocol.extractor, protocol.size, weights, REVISION, torch.device(device).type, torch.__version__)
-    digest = hashlib.sha256(repr((network, images.shape)).encode())
-    digest.update(np.ascontiguousarray(images).data)
-    file = cache / f"{protocol.extractor}-{digest.hexdigest()[:24]}.npy"
-    try:
-        return torch.from_numpy(np.load(file, allow_pickle=False))
-    except (FileNotFoundError, ValueError, EOFError):  # not there, or damaged by something outside
-        features = extract(images, protocol, device)
-        with atomic_write(file, "wb") as stream:
-            np.save(stream, features.numpy(), allow_pickle=False)
-        return features
+    view = (protocol.extractor, protocol.size, protocol.resize_rule, weights, REVISION)
+    about = view, torch.device(device).type, torch.__version__
+    return torch.from_numpy(
+        kept(cache, protocol.extractor, about, images, lambda: extract(images, protocol, device, role).numpy())
+    )
 
 
-def batches(images: np.ndarray) -> Iterator[Tensor]:
-    """uint8 (N, H, W, 3) as uint8 tensors (n, 3, H, W), in order."""
+def require_finite(values: np.ndarray, what: str, network: str) -> None:
+    """Raise TrialError naming the first image (row of `values`) that has anything NaN or infinite."""
+    bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if bad.size:
+        raise TrialError(
+            f"{what} {bad[0]} are NaN or infinite in {network} ({bad.size} of {len(values)} are): it cannot be scored"
+        )
+
+
+def batches(images: ImageSet) -> Iterator[np.ndarray]:
+    """Images (n, H, W, 3) in order, a batch at a time and in memory; a batch ends where another size begins."""
     for start in range(0, len(images), BATCH_SIZE):
-        yield torch.from_numpy(np.array(images[start : start + BATCH_SIZE])).permute(0, 3, 1, 2)
+        for _, run in itertools.groupby(images[start : start + BATCH_SIZE], key=np.shape):
+            yield np.array(list(run))
+
+
+def to_tensor(images: np.ndarray) -> Tensor:
+    """(N, H, W, 3) -> (N, 3, H, W) of the same type."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Metrics that compare each output with its own target: LPIPS, SSIM and PSNR. Images are uint8 (N, H, W, 3)."""
+"""Metrics that compare each output with its own target, image by image: uint8 (N, H, W, 3), or (H, W, 3) each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import lpips
 import numpy as np
 import torch
+from pytorch_msssim import ms_ssim
 from safetensors.torch import load_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from i2ibench import assets
-from i2ibench.metrics.features import batches, full_precision
+from i2ibench.data.images import ImageSet
+from i2ibench.metrics.features import batches, full_precision, require_finite, to_tensor
 from i2ibench.metrics.protocol import LPIPS_ASSETS
 
 if TYPE_CHECKING:
@@ -45,20 +47,27 @@ def lpips_network(net: str, device: str) -> lpips.LPIPS:
     return network.to(device).eval().requires_grad_(False)
 
 
-def lpips_values(generated: np.ndarray, reference: np.ndarray, net: str, device: str) -> np.ndarray:
-    """LPIPS of each pair, float64 (N,)."""
+def lpips_values(generated: ImageSet, reference: ImageSet, net: str, device: str) -> np.ndarray:
+    """LPIPS of each pair, float64 (N,).
+
+    Raises:
+        AssetError: the network's weights are missing, or are not the pinned file.
+        TrialError: values that are NaN or infinite.
+    """
     network = lpips_network(net, device)
 
-    def scaled(images: Tensor) -> Tensor:
-        return images.to(device).float() / 127.5 - 1
+    def scaled(images: np.ndarray) -> Tensor:
+        return to_tensor(images).to(device).float() / 127.5 - 1
 
     both = zip(batches(generated), batches(reference), strict=True)
     with torch.inference_mode(), full_precision():
         parts = [network(scaled(a), scaled(b)).flatten().cpu() for a, b in both]
-    return torch.cat(parts).double().numpy()
+    values = torch.cat(parts).double().numpy()
+    require_finite(values, "the distances of image", f"LPIPS ({net})")
+    return values
 
 
-def ssim_values(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def ssim_values(generated: ImageSet, reference: ImageSet) -> np.ndarray:
     """SSIM of each pair with the window of Wang et al. (2004), float64 (N,)."""
     return np.array(
         [
@@ -70,8 +79,27 @@ def ssim_values(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
     )
 
 
-def psnr_values(generated: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def ms_ssim_values(generated: ImageSet, reference: ImageSet, device: str) -> np.ndarray:
+    """MS-SSIM of each pair with the five scales and weights of Wang et al. (2003), float64 (N,); by pytorch-msssim.
+
+    It is 0 where structures are opposed at some scale: a negative number has no power there.
+    """
+
+    def exact(images: np.ndarray) -> Tensor:
+        return to_tensor(images).to(device).double()  # in float32 the variances cancel to five digits
+
+    both = zip(batches(generated), batches(reference), strict=True)
+    parts = [ms_ssim(exact(a), exact(b), data_range=255, size_average=False).cpu() for a, b in both]
+    return torch.cat(parts).numpy()
+
+
+def psnr_values(generated: ImageSet, reference: ImageSet) -> np.ndarray:
     """PSNR of each pair in dB, at most 100, float64 (N,)."""
     with np.errstate(divide="ignore"):  # identical images
         values = [peak_signal_noise_ratio(b, a, data_range=255) for a, b in zip(generated, reference, strict=True)]
     return np.minimum(values, PSNR_CAP)
+
+
+def l1_values(generated: ImageSet, reference: ImageSet) -> np.ndarray:
+    """Mean absolute difference of each pair in grey levels of 0 to 255, float64 (N,)."""
+    return np.array([np.abs(a.astype(int) - b).mean() for a, b in zip(generated, reference, strict=True)])

@@ -1,7 +1,10 @@
 """The protocols that scores are made under: which networks look at the images, at what size, how KID draws subsets.
 
-evaluation: {protocol: offline}                      a named one
+evaluation: {protocol: offline}                                                         a named one
 evaluation: {protocol: {extractor: vgg16-relu5_3, input_size: 96, lpips_net: vgg}}      spelled out
+
+`offline` looks through a VGG16, `standard` through the Inception network of published scores, and `clean` through the
+same Inception weights at images that were resized as the clean-fid package resizes them.
 """
 
 from __future__ import annotations
@@ -10,24 +13,27 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from i2ibench.assets import ASSETS
 from i2ibench.errors import ConfigError
-from i2ibench.metrics.catalog import LPIPS_SMALLEST, METRICS, SSIM_WINDOW
+from i2ibench.metrics import scorer
+from i2ibench.metrics.catalog import LPIPS_SMALLEST, METRICS, MS_SSIM_SMALLEST, SSIM_WINDOW
 from i2ibench.registry import did_you_mean
 from i2ibench.settings import Settings
 
-REVISION = 1  # of the computation in this package: raise it whenever a change could move a number
+REVISION = 2  # of the computation in this package: raise it whenever a change could move a number
 
 
 @dataclass(frozen=True)
 class Extractor:
     """A network whose features FID and KID compare.
 
-    `label` distinguishes its columns ("" for the one that papers mean); `caution` goes beside its numbers.
+    `resize` is the rule of `resize: native`. `label` distinguishes its columns ("" for the one that papers mean);
+    `caution` goes beside its numbers.
     """
 
     asset: str
@@ -61,6 +67,8 @@ EXTRACTORS = {
     ),
 }
 
+CLEAN_RESIZE = "bicubic, antialiased, each channel as float32 (PIL, as clean-fid)"
+
 LPIPS_ASSETS = {"alex": "alexnet-features", "vgg": "vgg16-features"}
 
 
@@ -72,10 +80,22 @@ class Protocol(Settings):
     input_size: int | None = Field(
         None, ge=32, le=512, description="edge in pixels that images are resized to for a VGG16 extractor; default 64"
     )
+    resize: Literal["native", "clean"] = Field(
+        "native", description="native: the extractor's own way; clean: clean-fid's antialiased bicubic (Parmar 2022)"
+    )
     lpips_net: Literal["alex", "vgg"] = Field("alex", description="network of LPIPS; papers report alex")
     kid_subsets: int = Field(100, ge=1, description="KID is the mean over this many random subsets")
     kid_subset_size: int = Field(1000, ge=2, description="images in a subset; half the smaller set if that is less")
     kid_seed: int = Field(2020, ge=0, description="seed of the subsets (torch-fidelity's default)")
+    neighbours: int = Field(3, ge=1, description="neighbours that precision and recall reach to (torch-fidelity's)")
+    density_neighbours: int = Field(5, ge=1, description="those of density and coverage (their paper's)")
+    diversity_inputs: int = Field(100, ge=1, description="test images that are translated with several styles")
+    diversity_pairs: int = Field(19, ge=1, description="pairs of translations of each of them (MUNIT's)")
+    adaptation_steps: int = Field(500, ge=1, description="training steps of the classifiers of the adaptation score")
+    scorer: str | None = Field(
+        None,
+        description="a Python file that defines segment(images), for the FCN-score; relative to the benchmark file",
+    )
 
     @model_validator(mode="after")
     def _size_is_the_extractors(self) -> Protocol:
@@ -88,6 +108,11 @@ class Protocol(Settings):
         """Edge of the images that the extractor sees, in pixels."""
         return self.input_size or EXTRACTORS[self.extractor].input_size
 
+    @property
+    def resize_rule(self) -> str:
+        """How images come to the size that the extractor sees."""
+        return CLEAN_RESIZE if self.resize == "clean" else EXTRACTORS[self.extractor].resize
+
     def assets(self, metrics: Iterable[str]) -> list[str]:
         """Names of the assets that these metrics need."""
         source = {"extractor": EXTRACTORS[self.extractor].asset, "lpips": LPIPS_ASSETS[self.lpips_net]}
@@ -95,14 +120,19 @@ class Protocol(Settings):
 
     def smallest(self, metric: str) -> int:
         """Edge in pixels below which images cannot be scored by a metric."""
-        return {"lpips": LPIPS_SMALLEST[self.lpips_net], "ssim": SSIM_WINDOW}.get(metric, 1)
+        lpips = LPIPS_SMALLEST[self.lpips_net]
+        known = {"lpips": lpips, "diversity": lpips, "ssim": SSIM_WINDOW, "ms_ssim": MS_SSIM_SMALLEST}
+        return known.get(metric, 1)
 
     def title(self, metric: str) -> str:
-        """A metric's column title, with the network where it is not the one that papers mean: "FID (VGG16)"."""
+        """A metric's column title, with what is not as papers mean it: "FID (VGG16)", "FID (clean)"."""
         known = METRICS[metric]
-        label = {"extractor": EXTRACTORS[self.extractor].label, "lpips": "" if self.lpips_net == "alex" else "VGG"}
-        network = label[known.network] if known.network else ""
-        return f"{known.title} ({network})" if network else known.title
+        labels = {
+            "extractor": [EXTRACTORS[self.extractor].label, "clean" if self.resize == "clean" else ""],
+            "lpips": ["" if self.lpips_net == "alex" else "VGG"],
+        }
+        unusual = ", ".join(filter(None, labels[known.network] if known.network else ()))
+        return f"{known.title} ({unusual})" if unusual else known.title
 
     def kid_size(self, *counts: int) -> int:
         """Images in each KID subset, for sets of these sizes.
@@ -112,9 +142,15 @@ class Protocol(Settings):
         return max(2, min(self.kid_subset_size, min(counts) // 2))
 
     def key(self) -> str:
-        """Short hash of all that decides a number here: settings and checksums of the weights. The name is left out."""
-        content = self.model_dump(mode="json", exclude={"name", "input_size"})
+        """Short hash of all that decides a number here: settings and checksums of the weights. The name is left out.
+
+        Raises:
+            ConfigError: the scorer's file cannot be read.
+        """
+        content = self.model_dump(mode="json", exclude={"name", "input_size", "scorer"})
         weights = {name: ASSETS[name].sha256 for name in self.assets(METRICS)}
+        if self.scorer is not None:
+            weights["scorer"] = scorer.sha256(self.scorer)
         return hashlib.sha256(json.dumps([REVISION, self.size, content, weights], sort_keys=True).encode()).hexdigest()[
             :12
         ]
@@ -125,12 +161,16 @@ PROTOCOLS = {
     for protocol in (
         Protocol(name="offline", extractor="vgg16-relu5_3"),
         Protocol(name="standard", extractor="inception-v3-compat"),
+        Protocol(name="clean", extractor="inception-v3-compat", resize="clean"),
     )
 }
 
 
-def resolve(protocol: str | Mapping[str, Any]) -> Protocol:
+def resolve(protocol: str | Mapping[str, Any], base: Path | None = None) -> Protocol:
     """A named protocol, or one spelled out as a mapping of `Protocol`'s fields.
+
+    Args:
+        base: the folder that a relative path of a scorer starts from.
 
     Raises:
         ConfigError: no protocol has this name, or a field is wrong (the message names it).
@@ -145,8 +185,13 @@ def resolve(protocol: str | Mapping[str, Any]) -> Protocol:
     if protocol.get("name") in PROTOCOLS:
         raise ConfigError(f"name: '{protocol['name']}' is a named protocol already; call this one otherwise")
     try:
-        return Protocol.model_validate(dict(protocol))
+        found = Protocol.model_validate(dict(protocol))
     except ValidationError as error:
         first = error.errors()[0]
         where = f"{first['loc'][0]}: " if first["loc"] else ""
         raise ConfigError(f"protocol: {where}{first['msg'].removeprefix('Value error, ')}") from None
+    if found.scorer is None:
+        return found
+    file = str(((base or Path()) / Path(found.scorer).expanduser()).absolute())
+    scorer.check(file)
+    return found.model_copy(update={"scorer": file})

@@ -1,25 +1,51 @@
-"""Metrics that compare two sets of images through their features: FID and KID, as torch-fidelity defines them."""
+"""Metrics that compare two sets of images through their features, with their intervals; and KID itself."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
+from i2ibench.metrics import frechet, intervals, manifold
+from i2ibench.metrics.intervals import Interval
 from i2ibench.metrics.protocol import Protocol
 
 ROWS = 1024  # of a kernel matrix that are in memory at once
+OF_MANIFOLDS = ("precision", "recall", "density", "coverage")
 
 
-def fid(generated: Tensor, reference: Tensor) -> float:
-    """Fréchet distance between Gaussians fitted to features (N, D) and (M, D); by torch-fidelity."""
-    statistics = (fid_features_to_statistics(features) for features in (generated, reference))
-    return fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID]
+def scores(
+    generated: Tensor, reference: Tensor, metrics: Collection[str], protocol: Protocol, *, paired: bool
+) -> tuple[dict[str, float], dict[str, Interval]]:
+    """Those of `metrics` that compare features (N, D) and (M, D), and their intervals.
+
+    Args:
+        paired: generated[i] was made for reference[i], so that they are drawn together.
+    """
+    values: dict[str, float] = {}
+    spread: dict[str, Interval] = {}
+    if "fid" in metrics:
+        fid = frechet.compare(generated, reference)
+        drawn = [fid.of_generated, fid.of_reference]
+        values["fid"] = fid.value
+        spread["fid"] = intervals.of_influences(fid.value, *([drawn[0] + drawn[1]] if paired else drawn))
+    if "kid" in metrics:
+        subsets = kid(generated, reference, protocol)
+        values["kid"] = float(subsets.mean())
+        spread["kid"] = intervals.of_subsets(subsets, protocol.kid_size(len(generated), len(reference)))
+    if wanted := [name for name in OF_MANIFOLDS if name in metrics]:
+        found = manifold.compare(generated, reference, protocol.neighbours, protocol.density_neighbours)
+        for name in wanted:
+            of_images = getattr(found, name)
+            values[name] = float(of_images.mean())
+            spread[name] = intervals.of_mean(of_images, "bootstrap over images, neighbourhoods held fixed")
+    return values, spread
 
 
-def kid(generated: Tensor, reference: Tensor, protocol: Protocol) -> float:
-    """Mean unbiased MMD² under the kernel (x·y / D + 1)³ over random subsets of features (N, D) and (M, D).
+def kid(generated: Tensor, reference: Tensor, protocol: Protocol) -> np.ndarray:
+    """Unbiased MMD² under the kernel (x·y / D + 1)³ of random subsets of features (N, D) and (M, D); KID is their mean.
 
     torch-fidelity's `kid_features_to_metric` on the same subsets, in float64 (in the features' float32 the sums cancel
     to about four digits) and many times faster: a pair of images meets once, not once in each subset that has both.
@@ -33,7 +59,7 @@ def kid(generated: Tensor, reference: Tensor, protocol: Protocol) -> float:
         in_y[i, rng.choice(len(y), size, replace=False)] = 1
     within = _pair_sums(x, x, in_x, in_x) + _pair_sums(y, y, in_y, in_y) - in_x @ _diagonal(x) - in_y @ _diagonal(y)
     across = _pair_sums(x, y, in_x, in_y)
-    return float((within / (size * (size - 1)) - 2 * across / size**2).mean())
+    return (within / (size * (size - 1)) - 2 * across / size**2).numpy()
 
 
 def _pair_sums(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor) -> Tensor:

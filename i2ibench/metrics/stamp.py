@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from i2ibench.assets import ASSETS
-from i2ibench.metrics.catalog import SSIM_WINDOW
+from i2ibench.data.images import ImageSet, sizes, spelled
+from i2ibench.metrics import special
+from i2ibench.metrics.catalog import METRICS, SSIM_WINDOW
 from i2ibench.metrics.images import PSNR_CAP
+from i2ibench.metrics.material import Material
 from i2ibench.metrics.protocol import EXTRACTORS, LPIPS_ASSETS, REVISION, Protocol
+
+TRIAL = {"reference_split": "test", "checkpoint": "last"}  # where the images of a trial come from
 
 
 def stamp(
-    metrics: Collection[str], protocol: Protocol, generated: np.ndarray, reference: np.ndarray, device: str
+    metrics: Collection[str],
+    protocol: Protocol,
+    generated: ImageSet,
+    reference: ImageSet,
+    device: str,
+    origin: Mapping[str, str] = TRIAL,
+    material: Material = Material(),  # noqa: B008 (it is frozen)
 ) -> dict[str, Any]:
     """{"name", "key", "device", "warnings": [text], "metrics": {metric: {...}}}.
 
@@ -24,32 +33,36 @@ def stamp(
     """
     common = {
         "revision": REVISION,
-        "quantisation": "uint8 RGB",
+        "quantisation": "uint8, as in PNG files",
+        "colour": "RGB, 0 to 255",
         "generated": len(generated),
         "reference": len(reference),
-        "generated_size": list(generated.shape[1:3]),
-        "reference_size": list(reference.shape[1:3]),
+        "generated_size": _size(generated),
+        "reference_size": _size(reference),
+        **origin,
     }
     entries = _features(protocol, len(generated), len(reference)) | _pairs(protocol)
+    entries |= special.entries(entries["lpips"], protocol, material)
     return {
         "name": protocol.name,
         "key": protocol.key(),
         "device": device,
-        "warnings": _warnings(metrics, protocol, min(len(generated), len(reference))),
+        "warnings": _warnings(metrics, protocol, generated, reference),
         "metrics": {name: entries[name] | common for name in metrics},
     }
 
 
 def _features(protocol: Protocol, generated: int, reference: int) -> dict[str, dict[str, Any]]:
     network = EXTRACTORS[protocol.extractor]
+    libraries = ["torch-fidelity", "torch", *(["pillow"] if protocol.resize == "clean" else [])]
     features = {
         "extractor": protocol.extractor,
         "feature": network.feature,
         "dimension": network.dimension,
         "weights_sha256": ASSETS[network.asset].sha256,
         "input_size": protocol.size,
-        "resize": network.resize,
-        **_versions("torch-fidelity", "torch"),
+        "resize": protocol.resize_rule,
+        **_versions(*libraries),
     }
     subsets = {
         "kernel": "(x·y / dimension + 1)³, unbiased, float64",
@@ -57,10 +70,30 @@ def _features(protocol: Protocol, generated: int, reference: int) -> dict[str, d
         "subset_size": protocol.kid_size(generated, reference),
         "seed": protocol.kid_seed,
     }
-    return {"fid": features, "kid": features | subsets}
+    closed = {"neighbours": protocol.neighbours, "distances": "float64", "surface": "within"}
+    half_open = {"neighbours": protocol.density_neighbours, "distances": "float64", "surface": "outside"}
+    return {
+        "fid": features | {"rank_deficient": rank_deficient(protocol, generated, reference)},
+        "kid": features | subsets,
+        "precision": features | closed,
+        "recall": features | closed,
+        "density": features | half_open,
+        "coverage": features | half_open,
+    }
+
+
+def rank_deficient(protocol: Protocol, *counts: int) -> bool:
+    """Whether a covariance of features is singular for sets of these sizes: FID is biased then; rank by KID."""
+    return min(counts) <= EXTRACTORS[protocol.extractor].dimension
 
 
 def _pairs(protocol: Protocol) -> dict[str, dict[str, Any]]:
+    window = {
+        "window": f"Gaussian, sigma 1.5, {SSIM_WINDOW} pixels",
+        "covariance": "population",
+        "data_range": 255,
+        "channels": "mean over RGB",
+    }
     return {
         "lpips": {
             "network": protocol.lpips_net,
@@ -69,28 +102,37 @@ def _pairs(protocol: Protocol) -> dict[str, dict[str, Any]]:
             "resize": "none",
             **_versions("lpips", "torch"),
         },
-        "ssim": {
-            "window": f"Gaussian, sigma 1.5, {SSIM_WINDOW} pixels",
-            "covariance": "population",
-            "data_range": 255,
-            "channels": "mean over RGB",
-            **_versions("scikit-image"),
-        },
+        "ssim": {**window, **_versions("scikit-image")},
+        "ms_ssim": {**window, "scales": 5, **_versions("pytorch-msssim", "torch")},
         "psnr": {"data_range": 255, "cap_db": PSNR_CAP, "mean": "of dB over images", **_versions("scikit-image")},
+        "l1": {"unit": "grey levels of 0 to 255", **_versions("numpy")},
     }
 
 
-def _warnings(metrics: Collection[str], protocol: Protocol, images: int) -> list[str]:
+def _warnings(metrics: Collection[str], protocol: Protocol, generated: ImageSet, reference: ImageSet) -> list[str]:
     network = EXTRACTORS[protocol.extractor]
+    counts = len(generated), len(reference)
     found = []
-    if network.caution and {"fid", "kid"} & set(metrics):
+    of_features = any(METRICS[name].network == "extractor" for name in metrics)
+    if network.caution and of_features:
         found.append(network.caution)
-    if "fid" in metrics and images <= network.dimension:
+    if "fid" in metrics and rank_deficient(protocol, *counts):
         found.append(
-            f"FID is rank-deficient: {images} images for {network.dimension} features make singular covariances "
+            f"FID is rank-deficient: {min(counts)} images for {network.dimension} features make singular covariances "
             f"and a biased value; rank by KID"
         )
+    if of_features and sizes(generated) != sizes(reference):
+        found.append(
+            f"outputs of {spelled(generated)} pixels are compared with real images of {spelled(reference)}: "
+            f"each is resized to {protocol.size} x {protocol.size} by the protocol's rule"
+        )
     return found
+
+
+def _size(images: ImageSet) -> Any:
+    """[height, width], or those of the smallest and of the largest."""
+    smallest, *more = (list(size) for size in sizes(images))
+    return {"smallest": smallest, "largest": more[-1]} if more else smallest
 
 
 def _versions(*packages: str) -> dict[str, str]:

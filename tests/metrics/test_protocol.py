@@ -11,14 +11,23 @@ import pytest
 from i2ibench import assets
 from i2ibench.errors import ConfigError
 from i2ibench.metrics import protocol as module
-from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import PROTOCOLS, Protocol, resolve
 
 OFFLINE, STANDARD = PROTOCOLS["offline"], PROTOCOLS["standard"]
 
 
 @pytest.mark.parametrize(
-    "change", [{"input_size": 96}, {"lpips_net": "vgg"}, {"kid_subsets": 10}, {"kid_subset_size": 50}, {"kid_seed": 1}]
+    "change",
+    [
+        {"input_size": 96},
+        {"lpips_net": "vgg"},
+        {"kid_subsets": 10},
+        {"kid_subset_size": 50},
+        {"kid_seed": 1},
+        {"resize": "clean"},
+        {"neighbours": 4},
+        {"density_neighbours": 4},
+    ],
 )
 def test_each_setting_changes_the_key(change: dict[str, object]) -> None:
     assert OFFLINE.model_copy(update=change).key() != OFFLINE.key()
@@ -36,9 +45,20 @@ def test_key_depends_on_weights_and_revision_but_not_on_the_name(monkeypatch: py
 
 
 def test_titles_name_the_network_unless_it_is_the_papers() -> None:
-    assert [OFFLINE.title(name) for name in METRICS] == ["FID (VGG16)", "KID (VGG16)", "LPIPS", "SSIM", "PSNR"]
-    assert [STANDARD.title(name) for name in METRICS] == ["FID", "KID", "LPIPS", "SSIM", "PSNR"]
+    names = ("fid", "recall", "lpips", "ms_ssim", "l1")
+    assert [OFFLINE.title(name) for name in names] == ["FID (VGG16)", "Recall (VGG16)", "LPIPS", "MS-SSIM", "L1"]
+    assert [STANDARD.title(name) for name in names] == ["FID", "Recall", "LPIPS", "MS-SSIM", "L1"]
+    assert [PROTOCOLS["clean"].title(name) for name in names[:3]] == ["FID (clean)", "Recall (clean)", "LPIPS"]
+    assert OFFLINE.model_copy(update={"resize": "clean"}).title("kid") == "KID (VGG16, clean)"
     assert OFFLINE.model_copy(update={"lpips_net": "vgg"}).title("lpips") == "LPIPS (VGG)"
+
+
+def test_clean_is_the_standard_but_for_its_resize() -> None:
+    clean = PROTOCOLS["clean"]
+    assert resolve({"extractor": "inception-v3-compat", "resize": "clean"}).key() == clean.key() != STANDARD.key()
+    assert clean.assets(["fid"]) == STANDARD.assets(["fid"])
+    assert "clean-fid" in clean.resize_rule
+    assert "clean-fid" not in STANDARD.resize_rule
 
 
 def test_assets_are_only_those_that_the_metrics_need() -> None:

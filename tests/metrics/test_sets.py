@@ -1,9 +1,9 @@
-"""FID and KID equal torch-fidelity's, on the same PNG files, subsets, extractor and weights."""
+"""FID, KID, precision and recall equal torch-fidelity's, on the same PNG files, subsets, extractor and weights."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from i2ibench import assets
 from i2ibench.metrics import features, sets
-from i2ibench.metrics.evaluate import evaluate
+from i2ibench.metrics.evaluate import Scores, evaluate
 from i2ibench.metrics.protocol import Protocol
 
 OFFLINE = Protocol(extractor="vgg16-relu5_3", input_size=32)
+SETS = ["fid", "kid", "precision", "recall"]
 
 
 def save(images: np.ndarray, folder: Path) -> str:
@@ -38,6 +39,7 @@ def library(
         input2=save(reference, folder / "reference"),
         fid=True,
         kid=True,
+        prc=True,
         kid_subset_size=protocol.kid_size(len(generated), len(reference)),
         feature_extractor=protocol.extractor,
         feature_extractor_weights_path=str(assets.path(protocol.assets(["fid"])[0])),
@@ -47,6 +49,18 @@ def library(
         verbose=False,
         **more,
     )
+
+
+def weights_file() -> str:
+    return str(assets.path("inception-v3-compat"))
+
+
+def agree(ours: Scores, theirs: dict[str, float]) -> None:
+    assert ours.values["fid"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
+    assert ours.values["kid"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=2e-4)
+    assert ours.intervals["kid"]["std"] == pytest.approx(theirs["kernel_inception_distance_std"], rel=2e-3)
+    assert ours.values["precision"] == pytest.approx(theirs["precision"], rel=1e-6)
+    assert ours.values["recall"] == pytest.approx(theirs["recall"], rel=1e-6)
 
 
 @pytest.fixture
@@ -74,23 +88,29 @@ def random_inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @pytest.mark.parametrize("size", [32, 48])
 def test_vgg_equals_torch_fidelity(generated: np.ndarray, reference: np.ndarray, size: int, tmp_path: Path) -> None:
     protocol = OFFLINE.model_copy(update={"input_size": size})
-    ours = evaluate(generated, reference, ["fid", "kid"], protocol, paired=False).values
+    ours = evaluate(generated, reference, SETS, protocol, paired=False)
     theirs = library(generated, reference, protocol, tmp_path, input_size=size)
-    assert ours["fid"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
-    assert ours["kid"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=2e-4)
+    agree(ours, theirs)
+    assert 0 < ours.values["precision"] < 1
+    assert 0 < ours.values["recall"] < 1
 
 
 @pytest.mark.usefixtures("random_inception")
-def test_inception_equals_torch_fidelity(generated: np.ndarray, reference: np.ndarray, tmp_path: Path) -> None:
+def test_inception_equals_torch_fidelity(
+    generated: np.ndarray, reference: np.ndarray, tmp_path: Path, blobs: Callable[..., np.ndarray]
+) -> None:
     """With random weights in a file of the real checkpoint's layout, so that the way of the real one is walked."""
     standard = Protocol(extractor="inception-v3-compat")
-    ours = evaluate(generated[:6], reference[:5], ["fid", "kid"], standard, paired=False)
+    ours = evaluate(generated[:6], reference[:5], SETS, standard, paired=False)
     theirs = library(generated[:6], reference[:5], standard, tmp_path)
-    assert ours.values["fid"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
-    assert ours.values["kid"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=2e-4)
+    agree(ours, theirs)
     assert ours.values["fid"] > 0.1
     assert ours.stamp["metrics"]["fid"]["input_size"] == 299
     assert "rank-deficient" in ours.stamp["warnings"][0]
+    expected = FeatureExtractorInceptionV3("whole", ["2048"], feature_extractor_weights_path=weights_file())
+    whole = torch.from_numpy(blobs(2, 299, seed=3)).permute(0, 3, 1, 2)  # of the network's size: nothing to resize
+    resized = features.extractor("inception-v3-compat", 299, True, "cpu")
+    torch.testing.assert_close(resized(whole.float())[0], expected(whole)[0], rtol=0, atol=0)
 
 
 def test_vgg_feature_is_torchvisions_relu5_3(weights: None, reference: np.ndarray) -> None:
@@ -118,13 +138,6 @@ def test_kid_equals_the_formula_in_float64(n: int, m: int) -> None:
     expected = kid_features_to_metric(
         x.double(), y.double(), kid_subsets=100, kid_subset_size=OFFLINE.kid_size(n, m), rng_seed=2020, verbose=False
     )
-    assert sets.kid(x, y, OFFLINE) == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9)
-
-
-def test_fid_of_gaussians_has_its_closed_form() -> None:
-    """Independent dimensions: |Δμ|² + Σ (σ₁ - σ₂)², here with the samples' own moments."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((400, 3))
-    x = np.linalg.qr(x - x.mean(axis=0))[0] * np.sqrt(399)  # mean 0, covariance 1, exactly
-    y = x * [1.0, 2.0, 0.5] + [0.3, 0.0, -0.4]
-    assert sets.fid(torch.from_numpy(x), torch.from_numpy(y)) == pytest.approx(0.25 + 1.0 + 0.25, rel=1e-9)
+    subsets = sets.kid(x, y, OFFLINE)
+    assert subsets.mean() == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9)
+    assert subsets.std() == pytest.approx(expected["kernel_inception_distance_std"], rel=1e-9, abs=1e-9)

@@ -1,0 +1,107 @@
+"""Gathers what the scores of a trial need besides its outputs: styles, cycles and labelled images, made when asked for.
+
+They come from the trained networks in the store, with noise from the trial's seed, so that re-scoring never retrains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from i2ibench import registry
+from i2ibench.build import make_method, source_params
+from i2ibench.data.source import Images
+from i2ibench.errors import TrialError
+from i2ibench.metrics.adaptation import chosen_training
+from i2ibench.metrics.catalog import METRICS
+from i2ibench.metrics.material import Labelled, Material, chosen_inputs
+from i2ibench.metrics.protocol import Protocol
+from i2ibench.plan import TrialSpec
+from i2ibench.store import Store, atomic_write
+from i2ibench.translation import reconstruct, translate, translate_styles
+
+if TYPE_CHECKING:
+    from i2ibench.data.labels import ClassLabels
+    from i2ibench.method import Method
+
+KEPT_STYLES = 8  # of each input, for the report
+
+
+def material(
+    spec: TrialSpec,
+    store: Store,
+    images: Images,
+    outputs: np.ndarray,
+    metrics: Collection[str],
+    protocol: Protocol,
+    device: torch.device,
+) -> Material:
+    """What `metrics` need. Styles (a few) and cycles are kept in the trial's directory for the report.
+
+    Args:
+        images: the data set, in the direction that the trial translates in.
+        outputs: the translated test images.
+
+    Raises:
+        TrialError: the trained networks are missing, or what they give is no image.
+    """
+    needs = frozenset[str]().union(*(METRICS[name].needs for name in metrics))
+    if not needs - {"pairs"}:
+        return Material()
+    source = registry.sources()[spec.source](source_params(spec), Path(spec.base))
+    method = trained(spec, store, device) if needs & {"styles", "cycle", "labels"} else None
+    styles = cycled = labelled = truths = None
+    folder, backward = store.trial(spec.id).path, spec.backward
+    if method and "styles" in needs:
+        chosen = chosen_inputs(len(images.test_a), protocol.diversity_inputs)
+        inputs = images.test_a[chosen]
+        styles = translate_styles(method, inputs, 2 * protocol.diversity_pairs, spec.seed, device, backward=backward)
+        _keep(folder / "styles.npy", styles[:, :KEPT_STYLES])
+        truths = source.truths(chosen) if "truths" in needs else None
+    if method and "cycle" in needs:
+        cycled = reconstruct(method, images.test_a, outputs, spec.seed, device, backward=backward)
+        _keep(folder / "cycled.npy", cycled)
+    if method and "labels" in needs and (labels := source.class_labels()) is not None:
+        labelled = _labelled(spec, images, labels, method, device)
+    return Material(styles, images.test_a, cycled, source.palette, labelled, truths)
+
+
+def trained(spec: TrialSpec, store: Store, device: torch.device) -> Method:
+    """The method of a trial with its trained networks.
+
+    Raises:
+        TrialError: they are not in the store.
+    """
+    method = make_method(spec, store, device)
+    file = store.trial(spec.trained_as).path / "weights.pt"
+    try:
+        method.load_state_dict(torch.load(file, map_location=device, weights_only=True))
+    except FileNotFoundError:
+        raise TrialError(f"{file} is missing; delete the trial's directory to have it made again") from None
+    return method
+
+
+def _labelled(spec: TrialSpec, images: Images, labels: ClassLabels, method: Method, device: torch.device) -> Labelled:
+    a, b = chosen_training(len(images.train_a)), chosen_training(len(images.train_b))
+    size = images.test_a.shape[1]
+    edge = (images.train_a.shape[1] - size) // 2  # training images may be kept larger, to be cropped
+    centre = slice(edge, edge + size)
+    source = images.train_a[a][:, centre, centre]
+    return Labelled(
+        classes=len(labels.classes),
+        source=source,
+        translated=translate(method, source, spec.seed, device, backward=spec.backward),
+        source_labels=labels.train_a[a],
+        target=images.train_b[b][:, centre, centre],
+        target_labels=labels.train_b[b],
+        test_labels=labels.test_b,
+    )
+
+
+def _keep(file: Path, images: np.ndarray) -> None:
+    with atomic_write(file, "wb") as stream:
+        np.save(stream, images, allow_pickle=False)
