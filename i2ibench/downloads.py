@@ -6,14 +6,15 @@ import http.client
 import io
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,8 +43,10 @@ def from_index(requirement: str, sha256: str, size: int, folder: Path, progress:
     command += ["-r", str(folder / "requirements.txt"), "-d", str(folder / "got"), "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", "--timeout", str(int(TIMEOUT_SECONDS)), "--retries", "1"]
     (folder / "tmp").mkdir()
+    # pip resumes from 25.1 on, and older ones pass over a variable that they do not know.
+    environment = {"PIP_RESUME_RETRIES": "5", **os.environ, "TMPDIR": str(folder / "tmp")}
     with (folder / "log").open("w+", encoding="utf-8") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "TMPDIR": str(folder / "tmp")})
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             while process.poll() is None:
                 progress(min(_bytes_below(folder), size), size)
@@ -63,33 +66,108 @@ def from_index(requirement: str, sha256: str, size: int, folder: Path, progress:
     raise DownloadError(f"pip: {errors[-1]}" if errors else f"pip ended with code {process.returncode}")
 
 
-def from_url(url: str, part: Path, progress: Callable[[int, int], None]) -> Path:
-    """Download a URL to `part`, going on from what is there already, and return `part` once it is complete."""
+def from_url(url: str, part: Path, size: int, progress: Callable[[int, int], None]) -> Path:
+    """Download a URL to `part`, going on from what is there already, and return `part` once it has all `size` bytes.
+
+    What the server calls its file (a strong ETag, or Last-Modified) is kept beside `part`; the rest is asked for on
+    condition that the server's file is still that one (If-Range, RFC 9110, section 13.1.5), and else all of it.
+
+    Raises:
+        DownloadError: no answer, an answer that cannot be this file, or one that broke off.
+        OSError: `part` cannot be written.
+    """
+    tag = tag_of(part)
+    if part.exists() and (not tag.exists() or part.stat().st_size > size):
+        discard(part)
     done = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(
-        url, headers={"User-Agent": "i2ibench"} | ({"Range": f"bytes={done}-"} if done else {})
-    )
+    if done == size:
+        return part
+    headers = {"User-Agent": "i2ibench"}
+    if done:
+        headers |= {"Range": f"bytes={done}-", "If-Range": tag.read_text(encoding="utf-8")}
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            if done and answer.status != 206:  # the server starts from the beginning
-                done = 0
-            total = done + int(answer.headers.get("Content-Length") or 0)
-            with part.open("ab" if done else "wb") as file:
-                while block := answer.read(1 << 18):
-                    file.write(block)
-                    done += len(block)
-                    progress(done, total)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is left to download
-            return part
-        raise DownloadError(f"HTTP {error.code}") from None
-    except (OSError, http.client.HTTPException) as error:
-        raise DownloadError(f"{getattr(error, 'reason', None) or error}") from None
-    if done < total:
-        raise DownloadError(
-            f"the connection broke off after {done / 1e6:.1f} of {total / 1e6:.1f} MB; the next try goes on from there"
-        )
+        with _network():
+            answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS)
+    except _RangeRefused:
+        if not done:
+            raise DownloadError("HTTP 416, though no range was asked for") from None
+        discard(part)
+        return from_url(url, part, size, progress)  # without a range this time
+    with answer:
+        resumed = done > 0 and answer.status == 206
+        done = done if resumed else 0
+        _check_answer(answer, done, size)
+        if not resumed:  # the server starts from the beginning
+            discard(part)
+            if validator := _validator(answer):
+                tag.write_text(validator, encoding="utf-8")
+        with part.open("ab" if resumed else "wb") as file:
+            while True:
+                with _network():
+                    block = answer.read1(1 << 16)
+                if not block:
+                    break
+                done += len(block)
+                if done > size:
+                    break
+                file.write(block)
+                progress(done, size)
+    if done > size:
+        discard(part)
+        raise DownloadError(f"the server sends more than the {size} bytes of the pinned file")
+    if done < size:
+        onward = "; the next try goes on from there" if tag.exists() else ""
+        raise DownloadError(f"the connection broke off after {done / 1e6:.1f} of {size / 1e6:.1f} MB{onward}")
     return part
+
+
+def tag_of(part: Path) -> Path:
+    """Where the validator of a partial download is kept."""
+    return part.with_name(f"{part.name}.tag")
+
+
+def discard(part: Path) -> None:
+    """Forget a partial download."""
+    part.unlink(missing_ok=True)
+    tag_of(part).unlink(missing_ok=True)
+
+
+class _RangeRefused(Exception):
+    """The server's file ends before the range that was asked for: it is another one than the part is of."""
+
+
+@contextmanager
+def _network() -> Iterator[None]:
+    """What a connection can raise, in a few words."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:
+            raise _RangeRefused from None
+        raise DownloadError(f"HTTP {error.code} {error.reason}".splitlines()[0].strip()) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, TimeoutError):
+            raise DownloadError(f"nothing came for {TIMEOUT_SECONDS:g} s") from None
+        raise DownloadError(f"{reason}" or type(error).__name__) from None
+
+
+def _check_answer(answer: http.client.HTTPResponse, done: int, size: int) -> None:
+    """Refuse an answer that cannot be the file, or its rest from byte `done` on, before a byte of it is kept."""
+    given = answer.headers.get("Content-Range", "")
+    if answer.status == 206 and not re.fullmatch(rf"bytes {done}-{size - 1}/({size}|\*)", given.strip()):
+        raise DownloadError(f"asked for the bytes from {done} on, the server sends '{given}'")
+    if answer.headers.get_content_type() == "text/html":
+        raise DownloadError("the server answers with a web page, not with the file")
+    if answer.length is not None and answer.length != size - done:
+        raise DownloadError(f"the server's file has {done + answer.length} bytes, the pinned one {size}")
+
+
+def _validator(answer: http.client.HTTPResponse) -> str:
+    """What tells this file from a later one under the same URL; "" if the server says nothing that is good enough."""
+    etag = answer.headers.get("ETag", "")
+    return etag if etag.startswith('"') else answer.headers.get("Last-Modified", "")
 
 
 def member(archive: Path, name: str) -> bytes:

@@ -6,15 +6,19 @@ import functools
 import hashlib
 import http.server
 import io
+import json
+import os
 import pickle
+import resource
 import socket
 import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -24,6 +28,8 @@ from i2ibench import assets, downloads
 from i2ibench.assets import ASSETS, Archive
 from i2ibench.errors import AssetError
 
+Command = Callable[..., tuple[int, str, str]]
+NAME = "inception-v3-compat"
 CONTENT = np.random.default_rng(0).bytes(600_000)
 
 
@@ -34,22 +40,44 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves `content`, honours Range, and breaks off after `limit` bytes of an answer."""
+    """Serves `content` as release pages do: honours Range and If-Range (RFC 9110), and misbehaves as a test asks.
+
+    limit: breaks off after so many bytes of an answer. more: headers that are added or replaced (None: left out).
+    stall: seconds without a byte after the first `limit`. path: what is asked for; anything else is redirected there.
+    """
 
     content = CONTENT
+    etag = '"first"'
     limit = len(CONTENT)
+    more: ClassVar[dict[str, str | None]] = {}
+    stall = 0.0
+    path_of_file = "/weights.pth"
     requests: list[str]
 
     def do_GET(self) -> None:
-        self.requests.append(self.headers.get("Range", ""))
-        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
-        if start >= len(self.content):
+        if self.path != self.path_of_file:
+            self.send_response(302)
+            self.send_header("Location", self.path_of_file)
+            self.end_headers()
+            return
+        asked = self.headers.get("Range", "")
+        self.requests.append(asked)
+        if asked and self.headers.get("If-Range", self.etag) != self.etag:
+            asked = ""
+        start = int(asked[6:-1]) if asked else 0
+        if asked and start >= len(self.content):
             self.send_error(416)
             return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(self.content) - start))
+        headers: dict[str, str | None] = {"Content-Length": str(len(self.content) - start), "ETag": self.etag}
+        if asked:
+            headers["Content-Range"] = f"bytes {start}-{len(self.content) - 1}/{len(self.content)}"
+        self.send_response(206 if asked else 200)
+        for name, value in (headers | self.more).items():
+            if value is not None:
+                self.send_header(name, value)
         self.end_headers()
         self.wfile.write(self.content[start : start + self.limit])
+        time.sleep(self.stall)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -66,10 +94,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
         running.shutdown()
 
 
+def fetch() -> Path:
+    return assets.ensure(NAME)
+
+
 def pin(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     sha256 = hashlib.sha256(CONTENT).hexdigest()
-    asset = replace(ASSETS["inception-v3-compat"], url=url, sha256=sha256, size=len(CONTENT))
-    monkeypatch.setitem(ASSETS, "inception-v3-compat", asset)
+    asset = replace(ASSETS[NAME], url=url, sha256=sha256, size=len(CONTENT))
+    monkeypatch.setitem(ASSETS, NAME, asset)
 
 
 @pytest.fixture
@@ -104,14 +136,12 @@ def tiny_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_download_verifies_and_reports(cache: Path, server: type[Server]) -> None:
     said: list[str] = []
     steps: list[tuple[int, int]] = []
-    file = assets.ensure(
-        "inception-v3-compat", say=said.append, progress=lambda done, total: steps.append((done, total))
-    )
+    file = assets.ensure(NAME, say=said.append, progress=lambda done, total: steps.append((done, total)))
     assert file.read_bytes() == CONTENT
     assert file.parent == cache
     assert said == [f"fetching {file.name} (0.6 MB) from {ASSETS['inception-v3-compat'].url}"]
     assert steps[-1] == (len(CONTENT), len(CONTENT))
-    assert assets.ensure("inception-v3-compat") == file
+    assert fetch() == file
     assert len(server.requests) == 1  # the second time it was there
     assert {f.name for f in cache.iterdir()} == {file.name, ".lock"}
 
@@ -119,41 +149,138 @@ def test_download_verifies_and_reports(cache: Path, server: type[Server]) -> Non
 def test_broken_download_goes_on_where_it_broke(cache: Path, server: type[Server]) -> None:
     server.limit = 400_000
     with pytest.raises(AssetError, match=r"broke off after 0\.4 of 0\.6 MB; the next try goes on from there"):
-        assets.ensure("inception-v3-compat")
+        fetch()
     with pytest.raises(AssetError, match="missing"):
-        assets.path("inception-v3-compat")
-    assert assets.ensure("inception-v3-compat").read_bytes() == CONTENT
+        assets.path(NAME)
+    assert assets.status(NAME).reason == "0.4 MB of it downloaded"
+    steps: list[int] = []
+    assert assets.ensure(NAME, progress=lambda done, total: steps.append(done)).read_bytes() == CONTENT
+    assert server.requests == ["", "bytes=400000-"]
+    assert min(steps) > 400_000
+    assert {f.name for f in cache.iterdir()} == {ASSETS[NAME].file, ".lock"}
+
+
+def test_a_file_that_changed_on_the_server_is_not_glued_to_an_old_part(cache: Path, server: type[Server]) -> None:
+    server.content, server.etag, server.limit = CONTENT[::-1], '"before"', 400_000
+    with pytest.raises(AssetError, match="broke off"):
+        fetch()
+    server.content, server.etag, server.limit = CONTENT, '"after"', len(CONTENT)
+    assert fetch().read_bytes() == CONTENT
+    assert server.requests == ["", "bytes=400000-"]  # answered by the whole file
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
+def test_a_server_that_cannot_promise_the_same_file_is_asked_for_all_of_it(
+    cache: Path, server: type[Server], etag: str | None
+) -> None:
+    server.more, server.limit = {"ETag": etag}, 400_000
+    with pytest.raises(AssetError, match=r"after 0\.4 of 0\.6 MB") as caught:
+        fetch()
+    assert "goes on from there" not in str(caught.value)
+    server.limit = len(CONTENT)
+    assert fetch().read_bytes() == CONTENT
+    assert server.requests == ["", ""]
+
+
+def test_last_modified_stands_in_for_an_etag(cache: Path, server: type[Server]) -> None:
+    date = "Tue, 05 Dec 2015 00:00:00 GMT"
+    server.etag, server.more, server.limit = date, {"ETag": None, "Last-Modified": date}, 400_000
+    with pytest.raises(AssetError, match="goes on from there"):
+        fetch()
+    server.limit = len(CONTENT)
+    assert fetch().read_bytes() == CONTENT
     assert server.requests == ["", "bytes=400000-"]
 
 
-def test_wrong_download_is_deleted(cache: Path, server: type[Server]) -> None:
-    server.content = CONTENT[:-1] + b"?"
-    with pytest.raises(AssetError, match="deleted"):
-        assets.ensure("inception-v3-compat")
-    assert [f.name for f in cache.iterdir()] == [".lock"]
-    server.content = CONTENT
-    assert assets.ensure("inception-v3-compat").read_bytes() == CONTENT
+def test_a_part_that_is_longer_than_the_servers_file_is_given_up(cache: Path, server: type[Server]) -> None:
+    server.limit = 400_000
+    with pytest.raises(AssetError, match="broke off"):
+        fetch()
+    server.content = CONTENT[:300_000]
+    with pytest.raises(AssetError, match="the server's file has 300000 bytes, the pinned one 600000"):
+        fetch()
+    server.content, server.limit = CONTENT, len(CONTENT)
+    assert fetch().read_bytes() == CONTENT
+    assert server.requests == ["", "bytes=400000-", "", ""]
 
 
-def test_two_fetchers_download_once(cache: Path, server: type[Server]) -> None:
-    threads = [threading.Thread(target=assets.ensure, args=("inception-v3-compat",)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert assets.path("inception-v3-compat").read_bytes() == CONTENT
-    assert len(server.requests) == 1
+@pytest.mark.parametrize(
+    ("more", "content", "message"),
+    [
+        ({"Content-Length": "700000"}, CONTENT, "the server's file has 700000 bytes, the pinned one 600000"),
+        ({"Content-Length": "500000"}, CONTENT, "the server's file has 500000 bytes"),
+        ({"Content-Length": None}, CONTENT + b"more", "sends more than the 600000 bytes of the pinned file"),
+        ({"Content-Length": None}, CONTENT[:-1], r"broke off after 0\.6 of 0\.6 MB"),
+        ({"Content-Type": "text/html", "Content-Length": None}, b"<p>Log in, please", "answers with a web page"),
+        ({"Transfer-Encoding": "chunked", "Content-Length": None}, b"zz", "IncompleteRead|invalid literal"),
+    ],
+)
+def test_a_server_that_lies_is_not_believed(
+    cache: Path, server: type[Server], more: dict[str, str | None], content: bytes, message: str
+) -> None:
+    server.more, server.content, server.limit = more, content, len(content)
+    with pytest.raises(AssetError, match=message) as caught:
+        fetch()
+    assert "\n" not in str(caught.value)
+    assert assets.status(NAME).state == "missing"
+    server.more, server.content, server.limit = {}, CONTENT, len(CONTENT)
+    assert fetch().read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b[:-1] + b"?", lambda b: b""])
-def test_damaged_file_is_refused_then_replaced(cache: Path, server: type[Server], change) -> None:
-    file = assets.ensure("inception-v3-compat")
+def test_another_range_than_the_one_asked_for_is_refused(cache: Path, server: type[Server]) -> None:
+    server.limit = 400_000
+    with pytest.raises(AssetError, match="broke off"):
+        fetch()
+    server.more = {"Content-Range": "bytes 300000-599999/600000"}
+    with pytest.raises(AssetError, match="asked for the bytes from 400000 on, the server sends 'bytes 300000-"):
+        fetch()
+    server.more, server.limit = {}, len(CONTENT)
+    assert fetch().read_bytes() == CONTENT
+
+
+def test_a_server_that_stalls_is_left(cache: Path, server: type[Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.2)
+    server.limit, server.stall = 250_000, 2.0
+    with pytest.raises(AssetError, match=r"nothing came for 0\.2 s"):
+        fetch()
+    server.limit, server.stall = len(CONTENT), 0.0
+    assert fetch().read_bytes() == CONTENT
+    assert server.requests == ["", "bytes=250000-"]  # what came before the stall is not lost
+
+
+def test_redirects_are_followed_and_resumed(cache: Path, server: type[Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(monkeypatch, str(ASSETS[NAME].url).replace("weights.pth", "release/latest"))
+    server.limit = 400_000
+    with pytest.raises(AssetError, match="broke off"):
+        fetch()
+    server.limit = len(CONTENT)
+    assert fetch().read_bytes() == CONTENT
+    assert server.requests == ["", "bytes=400000-"]
+    (cache / ASSETS[NAME].file).unlink()
+    server.path_of_file = "/elsewhere#"  # what follows the # is never asked for, so one is sent there again
+    with pytest.raises(AssetError, match=r"HTTP 302 .*infinite loop"):
+        fetch()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda b: b[:-1], "truncated: 599999 of 600000 bytes"),
+        (lambda b: b + b"?", "too long: 600001 of"),
+        (lambda b: b[:-1] + b"?", "another content: sha256 "),
+        (lambda b: b"", "truncated: 0 of"),
+    ],
+)
+def test_damaged_file_is_refused_then_replaced(
+    cache: Path, server: type[Server], change: Callable[[bytes], bytes], reason: str
+) -> None:
+    file = fetch()
     file.write_bytes(change(CONTENT))
-    (state,) = [entry.state for entry in assets.status() if entry.asset.name == "inception-v3-compat"]
-    assert state == "wrong"
-    with pytest.raises(AssetError, match="truncated"):
-        assets.path("inception-v3-compat")
-    assert assets.ensure("inception-v3-compat").read_bytes() == CONTENT
+    found = assets.status(NAME)
+    assert (found.state, found.reason[: len(reason)]) == ("wrong", reason)
+    with pytest.raises(AssetError, match=r"weights-inception\S+ is not inception-v3-compat \("):
+        assets.path(NAME)
+    assert fetch().read_bytes() == CONTENT
 
 
 def test_no_network_fails_at_once_with_advice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +290,7 @@ def test_no_network_fails_at_once_with_advice(cache: Path, monkeypatch: pytest.M
     pin(monkeypatch, f"{nobody}/weights.pth")
     started = time.perf_counter()
     with pytest.raises(AssetError) as caught:
-        assets.ensure("inception-v3-compat")
+        fetch()
     assert time.perf_counter() - started < 5
     assert "Connection refused" in str(caught.value)
     assert "`i2ibench assets fetch --from FILE`" in str(caught.value)
@@ -239,14 +366,116 @@ def test_unknown_name_and_unwritable_cache(tmp_path: Path, monkeypatch: pytest.M
 def test_inception_pin_is_the_one_in_its_file_name() -> None:
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 
-    asset = ASSETS["inception-v3-compat"]
+    asset = ASSETS[NAME]
     assert asset.url == URL_INCEPTION_V3
     assert asset.file == URL_INCEPTION_V3.rsplit("/", 1)[1]
     assert asset.sha256.startswith(asset.file.removesuffix(".pth").rsplit("-", 1)[1])
 
 
 def test_a_complete_part_is_enough(cache: Path, server: type[Server]) -> None:
+    """As after a crash between the last byte and the checksum."""
     cache.mkdir()
-    (cache / f"{ASSETS['inception-v3-compat'].file}.part").write_bytes(CONTENT)
-    assert assets.ensure("inception-v3-compat").read_bytes() == CONTENT
-    assert server.requests == [f"bytes={len(CONTENT)}-"]  # answered by 416: nothing is left
+    part = cache / f"{ASSETS[NAME].file}.part"
+    part.write_bytes(CONTENT)
+    downloads.tag_of(part).write_text(server.etag)
+    assert fetch().read_bytes() == CONTENT
+    assert server.requests == []
+
+
+def test_a_full_disk_is_not_called_a_bad_network(cache: Path, server: type[Server]) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    try:
+        with pytest.raises(
+            AssetError, match=r"cannot write weights-inception\S+ to \S+cache \(File too large\): point I2IBENCH_CACHE"
+        ):
+            fetch()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert fetch().read_bytes() == CONTENT
+    assert server.requests[0] == ""
+    assert server.requests[1].startswith("bytes=")
+
+
+def test_list_names_who_needs_what_from_where(cache: Path, server: type[Server], command_line: Command) -> None:
+    code, out, _ = command_line("assets", "list", "--json")
+    listed = {entry["name"]: entry for entry in json.loads(out)}
+    assert code == 0
+    assert set(listed) == set(ASSETS)
+    assert {entry["state"] for entry in listed.values()} == {"missing"}
+    inception = listed[NAME]
+    assert set(inception["needed_by"]) == {"standard", "clean"}
+    assert {"FID", "KID"} <= set(inception["needed_by"]["standard"])
+    assert (inception["source"], inception["size"]) == (ASSETS[NAME].url, len(CONTENT))
+    assert inception["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert inception["file"] == str(cache / ASSETS[NAME].file)
+    fetch()
+    _, out, _ = command_line("assets", "list")
+    assert f"{NAME}: ok" in out
+    assert all(entry["sha256"] in out and entry["file"] in out for entry in listed.values())
+
+
+def test_fetch_takes_names_and_protocols(
+    cache: Path, server: type[Server], tiny_archive: Path, command_line: Command
+) -> None:
+    code, out, err = command_line("assets", "fetch", NAME)
+    assert (code, out) == (0, f"{NAME}: {cache / ASSETS[NAME].file}\n")
+    assert err.startswith("fetching weights-inception")
+    (cache / ASSETS[NAME].file).unlink()
+    assert command_line("assets", "fetch", "alexnet-features", "--from", tiny_archive)[0] == 0
+    code, out, _ = command_line("assets", "fetch", "--protocol", "standard")
+    assert code == 0
+    assert {line.split(":")[0] for line in out.splitlines()} == {NAME, "alexnet-features"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vgg16"], "unknown asset 'vgg16'; did you mean 'vgg16-features'"),
+        (["--protocol", "standart"], "did you mean 'standard'"),
+        (["--from", "nowhere.tar.gz"], "nowhere.tar.gz: No such file or directory"),
+        (["--from", "."], ".: Is a directory"),
+        ([NAME, "--from", "ARCHIVE"], "holds alexnet-features, and not inception-v3-compat"),
+    ],
+)
+def test_fetch_refuses_in_one_line(
+    cache: Path, tiny_archive: Path, command_line: Command, arguments: list[str], message: str
+) -> None:
+    code, out, err = command_line("assets", "fetch", *(str(tiny_archive) if a == "ARCHIVE" else a for a in arguments))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_verify_reads_everything_through(
+    cache: Path, server: type[Server], tiny_archive: Path, command_line: Command
+) -> None:
+    code, out, err = command_line("assets", "verify")
+    assert (code, err) == (0, "")  # nothing is there, so nothing is wrong
+    assets.install(tiny_archive)
+    file = fetch()
+    code, out, err = command_line("assets", "verify")
+    assert (code, err) == (0, "")
+    assert f"{NAME}: right (0.6 MB" in out
+    assert "vgg16-features: not in" in out
+    times = file.stat()
+    file.write_bytes(CONTENT[:-1] + b"?")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # as silent damage on a disk would leave it
+    code, out, err = command_line("assets", "verify")
+    assert code == 1
+    assert err == (
+        f"i2ibench: {file} is wrong and will not be used (another content: sha256 "
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}…, not {ASSETS[NAME].sha256[:12]}…): "
+        f"run `i2ibench assets fetch {NAME}` to replace it\n"
+    )
+    assert "alexnet-features: right" in out
+
+
+def test_what_is_no_file_or_cannot_be_read_is_wrong(cache: Path, server: type[Server]) -> None:
+    file = cache / ASSETS[NAME].file
+    file.mkdir(parents=True)
+    assert (assets.status(NAME).state, assets.status(NAME).reason) == ("wrong", "not a file")
+    with pytest.raises(AssetError, match="cannot write"):
+        fetch()
+    file.rmdir()
+    file.symlink_to(file)
+    assert (assets.status(NAME).state, assets.status(NAME).reason[:14]) == ("wrong", "cannot be read")

@@ -1,0 +1,102 @@
+"""What `i2ibench score` prints: a table and its protocol, or JSON; progress and warnings go to standard error."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from i2ibench import scoring, show_assets
+from i2ibench.metrics.catalog import METRICS
+
+if TYPE_CHECKING:
+    from i2ibench.metrics.evaluate import Scores
+    from i2ibench.metrics.protocol import Protocol
+
+# What of a stamp stands below the table; --json has all of it.
+SHOWN = ("generated", "generated_size", "reference", "reference_size", "extractor", "network", "weights_sha256",
+         "input_size", "resize", "subsets", "subset_size", "neighbours")  # fmt: skip
+
+
+def score(generated: Path, real: Path, protocol: str, metrics: str | None, *, paired: bool, as_json: bool) -> None:
+    """Score one folder against another, and print what came out. `metrics` are names with commas between them."""
+    the_protocol = scoring.protocol_of(protocol)
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    with _progress() as advance:
+        scores = scoring.score(
+            generated, real, the_protocol, names, paired=paired, fetch=show_assets.ensure, advance=advance
+        )
+    if as_json:
+        print(json.dumps(to_json(scores), indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        _table(scores, the_protocol)
+    talk = Console(stderr=True)
+    for warning in scores.stamp["warnings"]:
+        talk.print(Text(f"warning: {warning}"), soft_wrap=not talk.is_terminal)
+
+
+def to_json(scores: Scores) -> dict[str, Any]:
+    """{metric: {"value", "low", "high", ...}, ..., "protocol": stamp}."""
+    found = {name: {"value": value, **scores.intervals.get(name, {})} for name, value in scores.values.items()}
+    return {**found, "protocol": scores.stamp}
+
+
+def _table(scores: Scores, protocol: Protocol) -> None:
+    console = Console()
+    view = Table(header_style="bold")
+    view.add_column("metric", no_wrap=True)
+    view.add_column("value", justify="right", no_wrap=True)
+    view.add_column("95% interval", no_wrap=True)
+    view.add_column("of")
+    for name, value in scores.values.items():
+        arrow = "↑" if METRICS[name].higher_is_better else "↓"
+        found = scores.intervals.get(name)
+        reach = f"{found['low']:.5g} to {found['high']:.5g}" if found else ""
+        view.add_row(Text(f"{protocol.title(name)} {arrow}"), f"{value:.5g}", reach, found["kind"] if found else "")
+    console.print(view)
+    stamp = scores.stamp
+    lines = [f"protocol {stamp['name']}, key {stamp['key']}, on {stamp['device']} (--json: all of its stamp)"]
+    for names, facts in shared(stamp["metrics"]):
+        of = "all" if len(names) == len(stamp["metrics"]) else ", ".join(METRICS[name].title for name in names)
+        lines.append(f"{of}: " + ", ".join(f"{key} {_short(value)}" for key, value in facts.items()))
+    kinds = (", ".join(f"{count} {kind}" for kind, count in found.items()) for found in stamp["files"].values())
+    lines.append("files: " + " against ".join(kinds))
+    for line in lines:
+        print(textwrap.fill(line, console.width, subsequent_indent="  ", break_on_hyphens=False))
+
+
+def shared(entries: Mapping[str, Mapping[str, Any]]) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """The facts of a stamp that are `SHOWN`, each once, with the metrics that share it; what all share comes first."""
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for key in SHOWN:
+        for value in (facts[key] for facts in entries.values() if key in facts):
+            names = tuple(name for name, facts in entries.items() if facts.get(key) == value)
+            groups.setdefault(names, {})[key] = value
+    return sorted(groups.items(), key=lambda group: -len(group[0]))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef"):
+        return f"{value[:12]}…"  # a checksum; --json has all of it
+    if isinstance(value, Mapping):
+        return " to ".join(map(_short, value.values()))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " x ".join(map(str, value))
+    return str(value)
+
+
+@contextmanager
+def _progress() -> Iterator[scoring.Advance]:
+    """A bar on standard error where that is a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)
