@@ -118,6 +118,7 @@ def _build(source: Source, entry: Path, progress: Progress | None) -> None:
         index = {
             "fingerprint": images.fingerprint,
             "paired": images.paired,
+            "hidden_pairs": images.hidden_pairs,
             "test_names": images.test_names,
             "files": {name: {"stat": _stat(partial, name), "crc32": _crc32(partial, name)} for name in ARRAYS},
         }
@@ -136,7 +137,13 @@ def _open(entry: Path, fingerprint: str) -> Images | None:
         if index["fingerprint"] != fingerprint or not all(_sound(entry, n, index["files"][n]) for n in ARRAYS):
             return None
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-        return Images(**arrays, test_names=tuple(index["test_names"]), paired=index["paired"], fingerprint=fingerprint)
+        return Images(
+            **arrays,
+            test_names=tuple(index["test_names"]),
+            paired=index["paired"],
+            fingerprint=fingerprint,
+            hidden_pairs=index["hidden_pairs"],
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
+from i2ibench.data.labels import ClassLabels
 from i2ibench.data.source import Pairing, Source, SourceParams
 from i2ibench.errors import DataError
 
@@ -56,6 +57,13 @@ class Glyphs(Source):
     def pairing(self) -> Pairing:
         return "paired"
 
+    def class_labels(self) -> ClassLabels:
+        """The writing system of each character (Latin, Greek, ...; signs that belong to none are a class as well)."""
+        from fontTools import unicodedata  # type: ignore[import-untyped]
+
+        train, test = ([unicodedata.script_name(unicodedata.script(c)) for c in part] for part in _split(*self.fonts))
+        return ClassLabels.of({"train_a": train, "train_b": train, "test_b": test}, self.name)
+
     def summary(self) -> dict[str, int]:
         train, test = _split(*self.fonts)
         return {"train_a": len(train), "train_b": len(train), "test_a": len(test), "test_b": len(test)}
@@ -86,7 +94,7 @@ class Glyphs(Source):
                 if progress and (done % 100 == 0 or done == total):
                     progress(done, total)
         names = tuple(f"U+{ord(character):04X}" for character in test)
-        return Images(**arrays, test_names=names, paired=True, fingerprint=self.fingerprint())
+        return Images(**arrays, test_names=names, paired=True, fingerprint=self.fingerprint(), hidden_pairs=False)
 
 
 def font_names() -> dict[str, Path]:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 Progress: TypeAlias = Callable[[int, int], None]  # called as progress(done, total)
+ImageSet: TypeAlias = np.ndarray | Sequence[np.ndarray]  # uint8 (N, H, W, 3); or (H, W, 3) each, of any sizes
 Allocate: TypeAlias = Callable[[str, tuple[int, ...]], np.ndarray]  # allocate("train_a", shape): an array to fill
 
 ARRAYS = ("train_a", "train_b", "test_a", "test_b")
+
+
+def sizes(images: ImageSet) -> list[tuple[int, int]]:
+    """The (height, width) that occur in a set, those of fewest pixels first."""
+    found = {image.shape[:2] for image in (images[:1] if isinstance(images, np.ndarray) else images)}
+    return sorted(found, key=lambda size: (size[0] * size[1], size))
+
+
+def spelled(images: ImageSet) -> str:
+    """Their size in words: "64 x 64", or that of the smallest and of the largest."""
+    smallest, *more = (f"{height} x {width}" for height, width in sizes(images))
+    return f"{smallest} to {more[-1]}" if more else smallest
 
 
 def in_memory(_name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -23,6 +36,7 @@ class Images:
     """Decoded images, uint8 RGB (N, H, W, 3): the train arrays at load size, the test arrays at `size`.
 
     Where `paired`, `a[i]` and `b[i]` belong together in both splits; elsewhere A and B may differ in number.
+    Where `hidden_pairs`, the test images do and the training images do not.
     `test_names` names the images of `test_a`; `fingerprint` is that of the source, whatever the size.
     """
 
@@ -33,3 +47,9 @@ class Images:
     test_names: tuple[str, ...]
     paired: bool
     fingerprint: str
+    hidden_pairs: bool = False
+
+    @property
+    def scores_pairs(self) -> bool:
+        """Whether test_a[i] and test_b[i] belong together, so that an output can be held against its own target."""
+        return self.paired or self.hidden_pairs

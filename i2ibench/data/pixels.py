@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,25 +18,49 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 def read(path: Path) -> Image:
     """The file as an RGB image. Raises DataError, with the path, if it does not decode to the last row."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            return _rgb(ImageOps.exif_transpose(file))
-    except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
-        reason = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
-        raise DataError(f"{path}: does not decode as an image ({reason}): repair or remove it") from None
+    return _decoded(path, str(path))
 
 
-def fitted(image: Image, size: int, fit: Literal["squash", "crop"]) -> np.ndarray:
-    """uint8 (size, size, 3): the whole image squashed, or its central square, resampled (bicubic, antialiased)."""
+def decode(content: bytes, place: str) -> Image:
+    """The bytes of an image file as an RGB image. Raises DataError, with `place`, if they do not decode."""
+    return _decoded(io.BytesIO(content), place)
+
+
+def fitted(image: Image, size: int, fit: Literal["squash", "crop"], *, label_map: bool = False) -> np.ndarray:
+    """uint8 (size, size, 3): the whole image squashed, or its central square, resampled (bicubic, antialiased).
+
+    A label map takes the nearest pixel instead: a blend of two classes' colours may be the colour of a third.
+    """
     from PIL import Image
 
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     box = (left, top, left + side, top + side) if fit == "crop" else None
-    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+    rule = Image.Resampling.NEAREST if label_map else Image.Resampling.BICUBIC
+    return np.asarray(image.resize((size, size), rule, box=box))
+
+
+def half(image: Image, side: str | None, place: str) -> Image:
+    """The left ("a") or right ("b") half of two images side by side; None: the image as it is."""
+    if side is None:
+        return image
+    width, height = image.size
+    if width % 2:
+        raise DataError(f"{place}: is {width} pixels wide; two images side by side need an even width")
+    middle = width // 2
+    return image.crop((0, 0, middle, height) if side == "a" else (middle, 0, width, height))
+
+
+def _decoded(file: Path | io.BytesIO, place: str) -> Image:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as image:
+            return _rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
+        reason = " ".join(str(error).replace(repr(str(file)), "it").split()) or type(error).__name__
+        raise DataError(f"{place}: does not decode as an image ({reason}): repair or remove it") from None
 
 
 def _rgb(image: Image) -> Image:

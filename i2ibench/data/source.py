@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from i2ibench.data.cache import load as load
 from i2ibench.data.images import Allocate, Progress, in_memory
 from i2ibench.data.images import Images as Images
+from i2ibench.data.labels import ClassLabels, Palette
 from i2ibench.settings import Settings
 
 Pairing = Literal["paired", "unpaired"]
@@ -42,7 +45,7 @@ class SourceParams(Settings):
 
 
 class Source(ABC):
-    """One kind of data set. A subclass sets the class attributes and answers the five questions below.
+    """One kind of data set. A subclass sets the class attributes and answers the abstract questions below.
 
     Making one is cheap and reads no pixels, yet raises DataError where a glance shows that it cannot be used.
     """
@@ -61,9 +64,39 @@ class Source(ABC):
     def pairing(self) -> Pairing:
         """Whether a[i] and b[i] belong together."""
 
+    @property
+    def hidden_pairs(self) -> bool:
+        """Whether the test images of an unpaired data set do belong together: trained unpaired, scored paired."""
+        return False
+
     @abstractmethod
     def summary(self) -> dict[str, int]:
         """How many images there are: {"train_a": n, "train_b": n, "test_a": n, "test_b": n}."""
+
+    @property
+    def palette(self) -> Palette | None:
+        """The classes of label maps, where one domain is made of them."""
+        return None
+
+    def class_labels(self) -> ClassLabels | None:
+        """The class of each image, where the data set tells; reads no pixels. A and B as `direction` says.
+
+        Raises:
+            DataError: labels are declared, and cannot be used.
+        """
+        return None
+
+    def declared(self) -> str:
+        """A short hash of what scores depend on and `fingerprint` does not cover; "" if there is nothing.
+
+        Raises:
+            DataError: labels are declared, and cannot be used.
+        """
+        return ""
+
+    def truths(self, chosen: Sequence[int] | np.ndarray) -> np.ndarray | None:
+        """All K true answers to some test images, uint8 (K, M, size, size, 3), where the data set knows them."""
+        return None
 
     @abstractmethod
     def fingerprint(self, cache_dir: Path | None = None) -> str:

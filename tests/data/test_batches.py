@@ -50,6 +50,18 @@ def test_a_step_does_not_depend_on_earlier_calls(n, seed, steps):
             assert torch.equal(x, y)
 
 
+@given(
+    n=sizes, seed=seeds, paired=st.booleans(), crop=st.booleans(), cuts=st.tuples(st.integers(0, 7), st.integers(0, 7))
+)
+def test_the_parts_of_a_batch_make_up_the_whole(n, seed, paired, crop, cuts):
+    params = SourceParams(size=SIZE - 2, load_size=SIZE, flip=True) if crop else SourceParams(size=SIZE)
+    batches = Batches(numbered(n, n, paired=paired), "paired" if paired else "unpaired", 7, seed, params)
+    first, second = sorted(cuts)
+    parts = [batches.at(5, part) for part in (slice(0, first), slice(first, second), slice(second, 7))]
+    for domain, whole in enumerate(batches.at(5)):
+        assert torch.equal(torch.cat([part[domain] for part in parts]), whole)
+
+
 @given(n=sizes, fingerprint=st.text("0123456789abcdef", min_size=64, max_size=64))
 def test_unpaired_halves_of_paired_data_are_disjoint_and_cover_all(n, fingerprint):
     a, b = pools(numbered(n, n, paired=True, fingerprint=fingerprint), "unpaired")

@@ -249,3 +249,15 @@ def test_real_folders(name, layout, train, test):
     difference = np.abs(images.test_a.astype(int) - images.test_b)
     shuffled = np.abs(images.test_a.astype(int) - np.roll(images.test_b, 1, axis=0))
     assert name != "emoji" or difference.mean() < 0.7 * shuffled.mean(), "A and B of one emoji are alike"
+
+
+def test_hidden_pairs_train_unpaired_and_are_scored_paired(tmp_path):
+    make(tmp_path, trainA="123", trainB="xy", testA="12", testB="12")
+    source = folder(tmp_path, "hidden-pairs")
+    images = source.decode()
+    assert source.pairing == "unpaired"
+    assert source.hidden_pairs
+    assert not images.paired
+    assert images.scores_pairs
+    save(tmp_path / "testA" / "3.png")
+    refused(tmp_path, "hidden-pairs", r"testA \(3 images\) and testB \(2\) do not pair by name")

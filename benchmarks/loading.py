@@ -1,0 +1,135 @@
+"""How fast training batches come: i2ibench's cache against the usual PIL DataLoader, on side-by-side JPEG files.
+
+    python benchmarks/loading.py FOLDER     # FOLDER/train/*.jpg and FOLDER/test/*.jpg, each A|B
+    python benchmarks/loading.py            # without one: 200 files of 512 x 256 from photographs of scikit-image
+
+Both load at 286, crop 256 at random and mirror every other image, as pix2pix and CycleGAN do. The DataLoader has a
+worker on each core; the batches come from one thread, as in a trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import functional  # type: ignore[import-untyped]
+
+from i2ibench.data.batches import Batches
+from i2ibench.data.cache import cores
+from i2ibench.data.folder import Folder, FolderParams
+from i2ibench.data.source import load
+
+SIZE, LOAD, BATCH = 256, 286, 16
+
+
+class Usual(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """What the reference implementations do for each image of each epoch: decode, resize, crop, flip, to float."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = sorted((folder / "train").glob("*.jpg"))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        with Image.open(self.files[i]) as file:
+            both = file.convert("RGB")
+        half = both.width // 2
+        top, left = (int(value) for value in torch.randint(0, LOAD - SIZE + 1, (2,)))
+        flip = bool(torch.rand(1) < 0.5)
+        pair = []
+        for box in ((0, 0, half, both.height), (half, 0, 2 * half, both.height)):
+            image = (
+                both.crop(box).resize((LOAD, LOAD), Image.Resampling.BICUBIC).crop((left, top, left + SIZE, top + SIZE))
+            )
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else image
+            pair.append(functional.to_tensor(image) * 2 - 1)
+        return pair[0], pair[1]
+
+
+def rate(work: Callable[[int], Any], seconds: float = 6.0) -> float:
+    """Pairs a second of `work(step)`, which makes one batch, once it runs."""
+    for step in range(3):
+        work(step)
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        work(3 + steps)
+        steps += 1
+    return steps * BATCH / (time.perf_counter() - started)
+
+
+def usual_rate(folder: Path, seconds: float = 12.0) -> float:
+    """Pairs a second of a DataLoader with a worker on each core, epoch after epoch."""
+    loader = DataLoader(
+        Usual(folder), BATCH, shuffle=True, num_workers=cores(), drop_last=True, persistent_workers=True
+    )
+    batches = iter(())
+    started = count = None
+    while True:
+        if next(batches, None) is None:
+            batches = iter(loader)
+            continue
+        if started is None:  # the first batch: the workers have started
+            started, count = time.perf_counter(), 0
+            continue
+        count = (count or 0) + BATCH
+        if time.perf_counter() - started > seconds:
+            return count / (time.perf_counter() - started)
+
+
+def make_files(folder: Path, number: int = 200) -> None:
+    """JPEG files of 512 x 256: two crops of photographs beside each other."""
+    from skimage import data
+
+    photos = [Image.fromarray(photo) for photo in (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())]
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        (folder / split).mkdir(parents=True)
+        for i in range(number if split == "train" else 2):
+            both = Image.new("RGB", (512, 256))
+            for x in (0, 256):
+                photo = photos[rng.integers(len(photos))]
+                left, top = (int(rng.integers(0, edge - 256, endpoint=True)) for edge in photo.size)
+                both.paste(photo.crop((left, top, left + 256, top + 256)), (x, 0))
+            both.save(folder / split / f"{i}.jpg", quality=90)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path)
+    folder = parser.parse_args().folder
+    with tempfile.TemporaryDirectory() as scratch:
+        if folder is None:
+            folder = Path(scratch, "photos")
+            make_files(folder)
+        torch.set_num_threads(1)
+        params = FolderParams(path=str(folder), layout="side-by-side", size=SIZE, load_size=LOAD, flip=True)
+        started = time.perf_counter()
+        images = load(Folder(params), Path(scratch, "cache"))
+        built = time.perf_counter() - started
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        batches = Batches(images, "paired", BATCH, 0, params, device)
+        with Image.open(sorted((folder / "train").glob("*.jpg"))[0]) as file:
+            left = file.convert("RGB").crop((0, 0, file.width // 2, file.height))
+        same = np.array_equal(np.asarray(left.resize((LOAD, LOAD), Image.Resampling.BICUBIC)), images.train_a[0])
+        usual, floats, whole = usual_rate(folder), rate(batches.at), rate(batches.pixels)
+    print(f"{os.cpu_count()} cores, {device}; {len(images.train_a)} pairs of {LOAD} pixels, batches of {BATCH}")
+    print(f"decoding into the cache, once        {len(images.train_a) / built:9.0f} pairs/s ({built:.1f} s)")
+    print(f"PIL DataLoader, {cores():2} workers           {usual:9.0f} pairs/s")
+    print(f"i2ibench, float in [-1, 1]           {floats:9.0f} pairs/s ({floats / usual:.1f} x)")
+    print(f"i2ibench, bytes, as they go to a GPU {whole:9.0f} pairs/s ({whole / usual:.1f} x)")
+    print(f"a step of 100 ms waits for its batch {100 * BATCH / floats / 0.1:9.1f} % of the time")
+    print(f"pixels are those that PIL gives: {same}")
+
+
+if __name__ == "__main__":
+    main()

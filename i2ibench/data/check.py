@@ -1,0 +1,246 @@
+"""What is in a set of image files, and what is wrong with it: broken files, leaks between splits, sizes, colours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from i2ibench.data import pixels
+from i2ibench.data.cache import cores
+from i2ibench.data.files import Files, Item, entries, read
+from i2ibench.data.folder import Folder, FolderParams, layouts
+from i2ibench.data.images import Progress
+from i2ibench.data.lists import List, ListParams
+from i2ibench.data.shards import ShardParams, WebDataset
+from i2ibench.errors import DataError
+
+CLOSE = 12.0  # root mean squared difference (of 255) of two 16 x 16 thumbnails below which images are near-duplicates
+ALIKE = 0.25  # and that as a share of a thumbnail's own contrast, for those that have little
+LARGEST = 256  # of the sizes that are proposed
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one image looks like."""
+
+    item: Item
+    width: int
+    height: int
+    mode: str
+    colour: np.ndarray  # mean of R, G, B
+    spread: float  # standard deviation over all pixels and channels
+    digest: str  # of the pixels
+    thumbnail: np.ndarray  # uint8 (16, 16, 3)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A test image that a training image looks like."""
+
+    test: Item
+    train: Item
+    kind: str  # "the same pixels", "nearly the same", "mirrored"
+
+
+@dataclass
+class Report:
+    """All that was found. `yaml` is how to use the set, as a mapping for an entry of `data:`; empty if it cannot be."""
+
+    path: Path
+    counts: dict[str, int] = field(default_factory=dict)
+    looks: dict[str, list[Look]] = field(default_factory=dict)  # by array: train_a, ...
+    broken: list[str] = field(default_factory=list)
+    twins: list[Twin] = field(default_factory=list)
+    repeats: dict[str, int] = field(default_factory=dict)  # array -> images whose pixels an earlier one has
+    problems: list[str] = field(default_factory=list)  # why it cannot be used as it is, or what is doubtful
+    yaml: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fine(self) -> bool:
+        return not (self.broken or self.twins or self.problems)
+
+
+def check(path: Path, progress: Progress | None = None) -> Report:
+    """Read every image of a folder, a list, or a folder of shards.
+
+    Raises:
+        DataError: there is no such file or folder, or nothing in it is an image.
+    """
+    report = Report(path)
+    source, report.yaml, problem = _recognise(path)
+    if problem:
+        report.problems.append(problem)
+    if source is not None:
+        arrays = source.files
+        if report.yaml.get("task"):  # single images: A and B are the same
+            arrays = {name: items for name, items in arrays.items() if name.endswith("a")}
+    else:
+        arrays = {"images": [Item(file) for file in _all_images(path)]}
+        if not arrays["images"]:
+            raise DataError(f"{path}: {problem or 'holds no images'}")
+    report.counts = {name: len(items) for name, items in arrays.items()}
+    _look_at(arrays, report, progress)
+    for name, looks in report.looks.items():
+        repeats = len(looks) - len({look.digest for look in looks})
+        if repeats:
+            report.repeats[name] = repeats
+    for domain in "ab":
+        report.twins += _twins(report.looks.get(f"train_{domain}", []), report.looks.get(f"test_{domain}", []))
+    if report.yaml:
+        report.yaml |= _proposal([look for looks in report.looks.values() for look in looks])
+    return report
+
+
+def _recognise(path: Path) -> tuple[Files | None, dict[str, Any], str]:
+    """The source that fits, the keys to use it, and what is wrong where none fits."""
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder")
+    tried: list[tuple[type[Files], Any, dict[str, Any]]] = []
+    if path.is_file():
+        for extra in ({}, {"task": "colorize"}, {"test_share": 0.1}, {"task": "colorize", "test_share": 0.1}):
+            tried.append((List, ListParams, {"path": str(path), **extra}))
+    elif any(file.suffix == ".tar" for file in entries(path)):
+        for layout in ("pairs", "unpaired", "images"):
+            task = {"task": "colorize"} if layout == "images" else {}
+            tried.append((WebDataset, ShardParams, {"path": str(path), "layout": layout, **task}))
+    else:
+        fitting: list[str] = [layout for layout in layouts(path) if layout != "images"]
+        for layout in fitting:
+            if layout != "side-by-side" or _side_by_side(path):
+                tried.append((Folder, FolderParams, {"path": str(path), "layout": layout}))
+        flat = not fitting and any(file.suffix.lower() in pixels.ENDINGS for file in entries(path))
+        single = {"path": str(path), "layout": "images", "task": "colorize"}
+        tried.append((Folder, FolderParams, single | ({"test_share": 0.1} if flat else {})))
+    problem = ""
+    for kind, params, values in tried:
+        try:
+            source = kind(params(**values), Path())
+        except DataError as error:
+            problem = problem or str(error)
+            continue
+        # Where most names of A and B are equal, those that are not are a mistake, and the set is not truly unpaired.
+        doubtful = "do not pair by name" in problem and _nearly_paired(source)
+        return source, {"source": kind.name, **values}, problem if doubtful else ""
+    return None, {}, problem
+
+
+def _nearly_paired(source: Files) -> bool:
+    a, b = ({item.name for item in source.files[f"train_{domain}"]} for domain in "ab")
+    return len(a & b) > 0.5 * max(len(a), len(b))
+
+
+def _side_by_side(path: Path) -> bool:
+    """Whether the first training images are at least nearly twice as wide as they are high."""
+    from PIL import Image
+
+    files = sorted(file for file in entries(path / "train") if file.suffix.lower() in pixels.ENDINGS)[:5]
+    wide = 0
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                wide += 1.6 <= image.width / image.height <= 3
+        except Exception:  # found again, and reported, when all files are read
+            continue
+    return 2 * wide > len(files)
+
+
+def _all_images(path: Path) -> list[Path]:
+    found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in pixels.ENDINGS) if path.is_dir() else ()
+    return [file for file in found if file.is_file() and file.name[0] != "."]
+
+
+def _look_at(arrays: dict[str, list[Item]], report: Report, progress: Progress | None) -> None:
+    """Read every image once, on all cores."""
+    jobs = [(name, item) for name, items in arrays.items() for item in items]
+
+    def work(job: tuple[str, Item]) -> Look | str:
+        try:
+            return _look(job[1])
+        except DataError as error:
+            return str(error)
+
+    report.looks = {name: [] for name in arrays}
+    with ThreadPoolExecutor(cores()) as pool:
+        for done, ((name, _), look) in enumerate(zip(jobs, pool.map(work, jobs), strict=True), start=1):
+            if isinstance(look, Look):
+                report.looks[name].append(look)
+            else:
+                report.broken.append(look)
+            if progress:
+                progress(done, len(jobs))
+    report.broken = list(dict.fromkeys(report.broken))  # a side-by-side file is read for both of its halves
+
+
+def _look(item: Item) -> Look:
+    from PIL import Image
+
+    mode = ""
+    if item.member is None:
+        try:
+            with Image.open(item.path) as file:
+                mode = file.mode + (" with alpha" if file.has_transparency_data else "")
+        except Exception:  # `read` says what is wrong, in our words
+            mode = ""
+    image = pixels.half(read(item._replace(half=None)), item.half, item.place)
+    array = np.asarray(image)
+    return Look(
+        item,
+        *image.size,
+        mode or "RGB",
+        array.mean(axis=(0, 1)),
+        float(array.std()),
+        hashlib.sha256(array.tobytes() + repr(array.shape).encode()).hexdigest(),
+        np.asarray(image.resize((16, 16), Image.Resampling.BOX)),
+    )
+
+
+def _twins(train: list[Look], test: list[Look]) -> list[Twin]:
+    """For each test image the training image that it is a near-duplicate of, if there is one."""
+    if not train or not test:
+        return []
+    by_digest = {look.digest: look for look in reversed(train)}
+    known = np.stack([look.thumbnail for look in train])
+    thumbnails = np.stack([look.thumbnail for look in test])
+    plain, turned = _nearest(known, thumbnails), _nearest(known, thumbnails[:, :, ::-1])
+    found = []
+    for i, look in enumerate(test):
+        if look.digest in by_digest:
+            found.append(Twin(look.item, by_digest[look.digest].item, "the same pixels"))
+            continue
+        bound = min(CLOSE, ALIKE * float(look.thumbnail.std()))
+        for kind, (row, distance) in (("nearly the same", plain[i]), ("mirrored", turned[i])):
+            if distance < bound:
+                found.append(Twin(look.item, train[row].item, kind))
+                break
+    return found
+
+
+def _nearest(known: np.ndarray, wanted: np.ndarray) -> list[tuple[int, float]]:
+    """For each of `wanted` the row of `known` that it differs least from, and by how much (root mean square)."""
+    flat = known.reshape(len(known), -1).astype(np.float32)
+    norms = (flat**2).sum(axis=1)
+    found = []
+    for start in range(0, len(wanted), 64):
+        block = wanted[start : start + 64].reshape(-1, flat.shape[1]).astype(np.float32)
+        squares = norms[:, None] + (block**2).sum(axis=1) - 2 * flat @ block.T
+        rows = squares.argmin(axis=0)
+        found += [(int(row), float(max(squares[row, i], 0) / flat.shape[1]) ** 0.5) for i, row in enumerate(rows)]
+    return found
+
+
+def _proposal(looks: Iterable[Look]) -> dict[str, Any]:
+    """Keys that suit the sizes: the largest power of two that most images reach, cropped where their shapes differ."""
+    looks = list(looks)
+    if not looks:
+        return {}
+    side = float(np.percentile([min(look.width, look.height) for look in looks], 25))
+    size = int(min(LARGEST, 2 ** int(np.log2(max(side, 4)))))
+    shapes = Counter((look.width > 1.1 * look.height, look.height > 1.1 * look.width) for look in looks)
+    return {"size": size} | ({"fit": "crop"} if len(shapes) > 1 else {})

@@ -1,0 +1,257 @@
+"""What all sets of image files share: lists of files become a fingerprint, decoded arrays, and tasks made from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from i2ibench.data import pixels
+from i2ibench.data.cache import cores, digests
+from i2ibench.data.images import Allocate, Images, Progress, in_memory
+from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
+from i2ibench.data.source import Pairing, Source, SourceParams
+from i2ibench.data.tasks import AnyTask
+from i2ibench.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SPLITS = ("train", "test")
+OTHER = {"a": "b", "b": "a"}
+
+
+class FileParams(SourceParams):
+    """Keys of every set of image files."""
+
+    task: AnyTask | None = Field(
+        None, description="make pairs from single images, as a task says: its name, or {name: ..., its keys}"
+    )
+    task_on: Literal["A", "B"] = Field("A", description="which domain's images a task is made from")
+    palette: dict[str, tuple[int, int, int]] | None = Field(
+        None,
+        description='if one domain is label maps: the colour of each class, [r, g, b] or "#rrggbb"; '
+        "label maps are resized by nearest pixel",
+    )
+    palette_domain: Literal["A", "B"] = Field("B", description="which domain that is, before direction")
+    labels: str | None = Field(
+        None,
+        description="class of each image: a CSV file of name,class (relative to the benchmark file); or, of a folder, "
+        "folders (trainA/<class>/...)",
+    )
+
+    _colours = field_validator("palette", mode="before")(colours)
+
+
+class Item(NamedTuple):
+    """Where one image is: a file, half of one ("a" left, "b" right), or `length` bytes of a shard from `offset` on.
+
+    `folder` is its class, where folders are classes.
+    """
+
+    path: Path
+    half: str | None = None
+    member: str | None = None
+    offset: int = 0
+    length: int = -1
+    folder: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        if self.member is not None:
+            return self.member
+        return f"{self.folder}/{self.path.stem}" if self.folder else self.path.stem
+
+    @property
+    def place(self) -> str:
+        """The file or shard member, for messages."""
+        return str(self.path) if self.member is None else f"{self.path}: {self.member}"
+
+
+class Files(Source):
+    """A set of image files. A subclass fills `files` (four lists, before `direction`) and says `kind_paired`."""
+
+    Params: ClassVar[type[SourceParams]] = FileParams
+    params: FileParams
+    files: dict[str, list[Item]]
+
+    def __init__(self, params: FileParams, base: Path | None = None) -> None:
+        super().__init__(params, base)
+        for size in (params.size, params.train_size):
+            if params.task and (hindrance := params.task.hindrance(size)):
+                raise DataError(f"task {params.task.name}: {hindrance}")
+        if params.task and params.palette:
+            raise DataError(f"task {params.task.name} makes images of its own, which a palette of the files is not of")
+
+    @property
+    @abstractmethod
+    def kind_paired(self) -> bool:
+        """Whether the files themselves come in pairs (a task makes pairs of any)."""
+
+    @property
+    def pairing(self) -> Pairing:
+        return "paired" if self.params.task or self.kind_paired else "unpaired"
+
+    @property
+    def kind_hidden(self) -> bool:
+        """Whether the files are paired in the test split alone."""
+        return False
+
+    @property
+    def hidden_pairs(self) -> bool:
+        return self.kind_hidden and self.params.task is None
+
+    @property
+    def palette(self) -> Palette | None:
+        p = self.params
+        if p.palette is None:
+            found, in_b = p.task and p.task.palette, True
+        else:
+            found, in_b = Palette(tuple(p.palette), tuple(p.palette.values())), p.palette_domain == "B"
+        return replace(found, domain="b" if in_b == (p.direction == "AtoB") else "a") if found else None
+
+    def class_labels(self) -> ClassLabels | None:
+        if self.params.labels is None:
+            return None
+        lists = self.arrays()
+        if self.params.labels == "folders":
+            names = {array: [item.folder for item in lists[array]] for array in LABELLED}
+            if not all(names["train_a"]):
+                raise DataError("labels: folders is for the images of a folder; name a CSV file of name,class")
+            return ClassLabels.of(names, "labels: folders")
+        file = self.base / expand(self.params.labels)
+        known = read_csv(file)
+        return ClassLabels.of({array: _looked_up(known, lists[array], file) for array in LABELLED}, str(file))
+
+    def declared(self) -> str:
+        return digest(self.palette if self.params.palette else None, self.class_labels())
+
+    def summary(self) -> dict[str, int]:
+        return {name: len(items) for name, items in self.arrays().items()}
+
+    def arrays(self) -> dict[str, list[Item]]:
+        """The items of each array, A and B as `task` and `direction` say."""
+        task_on = self.params.task_on.lower()
+        chosen = {
+            name: self.files[f"{name[:-1]}{task_on}"] if self.params.task else items
+            for name, items in self.files.items()
+        }
+        if self.params.direction == "AtoB":
+            return chosen
+        return {name: chosen[f"{name[:-1]}{OTHER[name[-1]]}"] for name in chosen}
+
+    def fingerprint(self, cache_dir: Path | None = None) -> str:
+        """Over pairing, names and bytes of all files, which are label maps, and the task; not over where they lie."""
+        lists = self.arrays() if self.params.task else self.files
+        found = digests(list(dict.fromkeys(item.path for items in lists.values() for item in items)), cache_dir)
+        content = {
+            name: [(item.path.name, item.half, item.member or item.folder, found[item.path]) for item in items]
+            for name, items in sorted(lists.items())
+        }
+        task = self.params.task and self.params.task.fingerprint()
+        maps = self.params.palette_domain if self.params.palette else None  # those are resized in their own way
+        return hashlib.sha256(json.dumps([self.pairing, self.hidden_pairs, task, maps, content]).encode()).hexdigest()
+
+    def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:
+        lists, task = self.arrays(), self.params.task
+        sizes = {name: self.params.train_size if name.startswith("train") else self.params.size for name in lists}
+        arrays = {name: allocate(name, (len(items), sizes[name], sizes[name], 3)) for name, items in lists.items()}
+        found = digests(list(dict.fromkeys(item.path for items in lists.values() for item in items))) if task else {}
+        maps = self.palette.domain if self.palette and not task else ""
+        wanted: dict[Item, list[tuple[str, int, Item]]] = {}  # each file is read once, also for two halves
+        for name, items in lists.items():
+            for i, item in enumerate(items):
+                wanted.setdefault(item._replace(half=None), []).append((name, i, item))
+
+        def work(whole: Item) -> None:
+            image = read(whole)
+            views: dict[tuple[Item, int, bool], np.ndarray | tuple[np.ndarray, np.ndarray]] = {}
+            for name, i, item in wanted[whole]:
+                view = item, sizes[name], name[-1] == maps
+                if view not in views:
+                    part = pixels.half(image, item.half, item.place)
+                    fitted = pixels.fitted(part, sizes[name], self.params.fit, label_map=name[-1] == maps)
+                    views[view] = task.pair(fitted, _seed(item, found[item.path])) if task else fitted
+                made = views[view]
+                arrays[name][i] = made if isinstance(made, np.ndarray) else made[self._side(name)]
+
+        with ThreadPoolExecutor(cores()) as pool:
+            try:
+                for done, _ in enumerate(pool.map(work, wanted), start=1):
+                    if progress:
+                        progress(done, len(wanted))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        names = tuple(item.name for item in lists["test_a"])
+        return Images(
+            **arrays,
+            test_names=names,
+            paired=self.pairing == "paired",
+            fingerprint=self.fingerprint(),
+            hidden_pairs=self.hidden_pairs,
+        )
+
+    def _side(self, name: str) -> int:
+        """Which side of a task's pair an array holds: 0 its A, 1 its B."""
+        return int((name[-1] == "b") == (self.params.direction == "AtoB"))
+
+
+def read(item: Item) -> Image:
+    """The whole image of an item, as RGB."""
+    if item.member is None:
+        return pixels.read(item.path)
+    try:
+        with item.path.open("rb") as shard:
+            shard.seek(item.offset)
+            content = shard.read(item.length)
+    except OSError as error:
+        raise DataError(f"{item.path}: cannot be read ({error.strerror})") from None
+    return pixels.decode(content, item.place)
+
+
+def held_out(name: str, share: float) -> bool:
+    """Whether an image is a test image, by the hash of its name: the same whatever other images there are."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 < share
+
+
+def expand(path: str) -> Path:
+    """A path with ~ and $VARIABLES filled in."""
+    try:
+        return Path(Template(path).substitute(os.environ)).expanduser()
+    except KeyError as error:
+        raise DataError(f"path {path!r}: the environment variable {error.args[0]} is not set") from None
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"path {path!r}: {error} (write $$ for a dollar sign)") from None
+
+
+def entries(folder: Path) -> list[Path]:
+    """What a folder holds."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
+
+
+def _looked_up(known: dict[str, str], items: list[Item], file: Path) -> list[str]:
+    """The class of each image by its name, or by its folder and name ("trainA/1") where names are not enough."""
+    found = [known.get(f"{item.path.parent.name}/{item.name}", known.get(item.name)) for item in items]
+    lonely = [item.name for item, name in zip(items, found, strict=True) if name is None]
+    if lonely:
+        raise DataError(f"{file}: has no class for {few(lonely)} of {items[0].path.parent}; add a line for each")
+    return [name for name in found if name is not None]
+
+
+def _seed(item: Item, digest: str) -> int:
+    """A seed that depends on the image's bytes alone: the same for every method, run and machine."""
+    return int.from_bytes(hashlib.sha256(f"{digest}|{item.half}|{item.member}".encode()).digest()[:8], "big")

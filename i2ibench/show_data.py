@@ -1,0 +1,147 @@
+"""What `i2ibench datasets` and `i2ibench data` print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.progress import Progress
+from rich.text import Text
+
+from i2ibench import registry
+from i2ibench.data import check as checking
+from i2ibench.data import fetch as fetching
+from i2ibench.data.named import Named, NamedParams
+from i2ibench.data.recipes import recipes
+from i2ibench.data.tasks import TASKS
+from i2ibench.show import console, keys, table
+
+MOST_LINES = 10  # of each kind of finding
+
+
+def datasets() -> None:
+    """The kinds of data set with their keys, the sets known by name, and the tasks."""
+    for name, source in registry.sources().items():
+        if not issubclass(source, Named):
+            _say(f"{name}: {source.description}", style="bold")
+            keys(source.Params)
+    _say(
+        "Data sets known by name (source: NAME); `i2ibench data fetch NAME` brings one onto this machine", style="bold"
+    )
+    table(
+        ("name", "what", "A", "B", "pairs", "train", "test", "pixels", "download", "licence", "here"),
+        (
+            (
+                name,
+                recipe.about,
+                recipe.domains[0],
+                " or ".join(recipe.domains[1:]) or "-",
+                {"side-by-side": "yes", "unpaired": "no", "images": "by a task"}[recipe.layout],
+                _counts(recipe.train),
+                _counts(recipe.test),
+                recipe.pixels,
+                recipe.how_large,
+                recipe.licence,
+                "yes" if fetching.there(name) else "no",
+            )
+            for name, recipe in recipes().items()
+        ),
+    )
+    keys(NamedParams)
+    _say("Tasks made from any set of image files (task: NAME, or task: {name: NAME, ...})", style="bold")
+    for name, task in TASKS.items():
+        _say(f"{name}: {(task.__doc__ or '').splitlines()[0]}")
+        if len(task.model_fields) > 1:
+            keys(task)
+
+
+def datasets_json() -> list[dict[str, Any]]:
+    return [
+        {"name": name, **recipe.model_dump(mode="json"), "here": fetching.there(name)}
+        for name, recipe in recipes().items()
+    ]
+
+
+def fetch(names: Iterable[str], local: Path | None) -> None:
+    """Bring data sets onto this machine."""
+    for name in names:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task(name, total=None)
+            folder = fetching.ensure(
+                name,
+                local,
+                _say,
+                lambda done, total: bar.update(task, completed=done, total=total),  # noqa: B023
+            )
+        _say(f"{name}: {folder}")
+
+
+def check(path: Path) -> bool:
+    """Print what is in a set of image files. Returns whether nothing is wrong with it."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=None)
+        report = checking.check(path, lambda done, total: bar.update(task, completed=done, total=total))
+    table(
+        ("part", "images", "width x height: smallest, median, largest", "kinds", "mean R G B", "contrast"),
+        (_row(name, looks, report) for name, looks in report.looks.items()),
+    )
+    _list("cannot be read", report.broken)
+    _list(
+        "test images that training sees, or nearly (leaks)",
+        [f"{twin.test.place} is {_kind(twin.kind)} {twin.train.place}" for twin in report.twins],
+    )
+    _list("repeated", [f"{name}: {n} images have the pixels of an earlier one" for name, n in report.repeats.items()])
+    _list("doubtful", report.problems)
+    if report.yaml:
+        _say("To use it:", style="bold")
+        name = path.resolve().stem
+        _say(yaml.safe_dump({"data": {name: report.yaml}}, sort_keys=False).strip())
+    return report.fine
+
+
+def _row(name: str, looks: list[checking.Look], report: checking.Report) -> tuple[Any, ...]:
+    if not looks:
+        return name, report.counts[name], "-", "-", "-", "-"
+    areas = sorted(looks, key=lambda look: look.width * look.height)
+    sizes = [f"{look.width}x{look.height}" for look in (areas[0], areas[len(areas) // 2], areas[-1])]
+    modes = Counter(look.mode for look in looks)
+    colour = np.mean([look.colour for look in looks], axis=0)
+    return (
+        name.replace("_a", " A").replace("_b", " B"),
+        report.counts[name],
+        ", ".join(sizes) if sizes[0] != sizes[2] else f"all {sizes[0]}",
+        ", ".join(f"{mode} ({n})" if len(modes) > 1 else mode for mode, n in modes.most_common()),
+        " ".join(f"{value:.0f}" for value in colour),
+        f"{np.mean([look.spread for look in looks]):.0f}",
+    )
+
+
+def _kind(kind: str) -> str:
+    return {"the same pixels": "the same as", "nearly the same": "nearly", "mirrored": "the mirror image of"}[kind]
+
+
+def _list(title: str, lines: list[str]) -> None:
+    if lines:
+        _say(f"{title}: {len(lines)}", style="bold")
+        for line in lines[:MOST_LINES]:
+            _say(f"  {line}")
+        if len(lines) > MOST_LINES:
+            _say(f"  ... and {len(lines) - MOST_LINES} more")
+
+
+def _counts(numbers: tuple[int, ...] | None) -> str:
+    return (
+        "-"
+        if numbers is None
+        else " + ".join(str(n) for n in dict.fromkeys(numbers))
+        if len(set(numbers)) > 1
+        else str(numbers[0])
+    )
+
+
+def _say(line: str, style: str | None = None) -> None:
+    console.print(Text(line, style=style or ""), soft_wrap=True)

@@ -1,0 +1,153 @@
+"""`data check`: what is there, what is broken, what leaks, and YAML that works."""
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+from i2ibench.cli import app
+from i2ibench.data.check import check
+from i2ibench.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def crops():
+    """Sixty crops of real photographs that scikit-image ships: 64 x 64, no two alike."""
+    from skimage import data
+
+    found = []
+    for photo in (data.coffee(), data.astronaut(), data.rocket()):
+        for y in range(0, photo.shape[0] - 64, 80):
+            for x in range(0, photo.shape[1] - 64, 80):
+                crop = photo[y : y + 64, x : x + 64]
+                if crop.std() > 25:
+                    found.append(crop)
+    return found[:60]
+
+
+def save(folder, images, names=None, **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{names[i] if names else i}.png", **options)
+
+
+@pytest.fixture
+def unpaired(tmp_path, crops):
+    for i, folder in enumerate(("trainA", "trainB", "testA", "testB")):
+        save(tmp_path / folder, crops[12 * i : 12 * i + 12], [f"{folder}{k}" for k in range(12)])
+    return tmp_path
+
+
+def test_a_sound_set_is_fine_and_its_yaml_loads(unpaired):
+    calls = []
+    report = check(unpaired, lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (48, 48)
+    assert report.fine, (report.twins, report.problems)
+    assert report.counts == {"train_a": 12, "train_b": 12, "test_a": 12, "test_b": 12}
+    assert report.yaml == {"source": "folder", "path": str(unpaired), "layout": "unpaired", "size": 64}
+    from i2ibench.data.folder import Folder
+
+    assert Folder(Folder.Params(**{k: v for k, v in report.yaml.items() if k != "source"})).summary() == report.counts
+
+
+def test_leaks_are_found_and_by_which_kind(unpaired, crops):
+    jpeg = unpaired / "testA" / "recompressed.jpg"
+    Image.fromarray(crops[0]).resize((80, 80)).save(jpeg, quality=60)
+    save(unpaired / "testA", [crops[1], crops[2][:, ::-1]], ["copied", "turned"])
+    save(unpaired / "testB", [crops[12]], ["copied"])
+    twins = {(twin.test.path.name, twin.train.path.name, twin.kind) for twin in check(unpaired).twins}
+    assert twins == {
+        ("recompressed.jpg", "trainA0.png", "nearly the same"),
+        ("copied.png", "trainA1.png", "the same pixels"),
+        ("turned.png", "trainA2.png", "mirrored"),
+        ("copied.png", "trainB0.png", "the same pixels"),
+    }
+
+
+def test_broken_files_and_repeats(unpaired, crops):
+    whole = (unpaired / "trainA" / "trainA3.png").read_bytes()
+    (unpaired / "trainA" / "trainA3.png").write_bytes(whole[:200])
+    (unpaired / "testB" / "empty.png").write_bytes(b"")
+    save(unpaired / "trainB", [crops[14]], ["again"])
+    report = check(unpaired)
+    assert len(report.broken) == 2
+    assert any("trainA3.png: does not decode" in line for line in report.broken)
+    assert report.repeats == {"train_b": 1}
+    assert not report.fine
+
+
+def test_plain_images_are_not_twins_of_each_other(tmp_path):
+    for i, folder in enumerate(("trainA", "trainB", "testA", "testB")):
+        save(tmp_path / folder, [np.full((16, 16, 3), 10 * i + k, np.uint8) for k in range(3)])
+    assert check(tmp_path).twins == []
+
+
+@pytest.mark.parametrize("layout", ["by-name", "side-by-side", "images", "flat", "list"])
+def test_every_kind_of_set_is_recognised(tmp_path, crops, layout):
+    if layout == "by-name":
+        for i, folder in enumerate(("trainA", "trainB", "testA", "testB")):
+            save(tmp_path / folder, crops[4 * i : 4 * i + 4])
+    elif layout == "side-by-side":
+        pairs = [np.concatenate(crops[2 * i : 2 * i + 2], axis=1) for i in range(8)]
+        save(tmp_path / "train", pairs[:4])
+        save(tmp_path / "val", pairs[4:])
+    elif layout == "images":
+        save(tmp_path / "train", crops[:4])
+        save(tmp_path / "test", crops[4:8])
+    else:
+        save(tmp_path, crops[:30])
+        if layout == "list":
+            rows = ["a,b,split"] + [f"{2 * i}.png,{2 * i + 1}.png,{'train' if i < 9 else 'test'}" for i in range(15)]
+            (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    report = check(tmp_path / "pairs.csv" if layout == "list" else tmp_path)
+    expected = {"list": None, "flat": "images"}.get(layout, layout)
+    assert report.yaml.get("layout") == expected
+    assert report.problems == []
+    assert (
+        sum(report.counts.values()) == {"by-name": 16, "side-by-side": 16, "images": 8, "flat": 30, "list": 30}[layout]
+    )
+    assert report.yaml.get("test_share") == (0.1 if layout == "flat" else None)
+
+
+def test_names_that_nearly_pair_are_doubtful(tmp_path, crops):
+    for i, folder in enumerate(("trainA", "trainB", "testA", "testB")):
+        save(tmp_path / folder, crops[6 * i : 6 * i + 6])
+    (tmp_path / "trainB" / "5.png").rename(tmp_path / "trainB" / "five.png")
+    report = check(tmp_path)
+    assert report.yaml["layout"] == "unpaired"
+    assert "only in trainA: 5" in report.problems[0]
+
+
+def test_shapes_that_differ_are_cropped_in_the_proposal(tmp_path, crops):
+    save(tmp_path / "train", [crops[0][:40], crops[1][:, :40], crops[2]])
+    save(tmp_path / "test", [crops[3]])
+    assert {"size": 32, "fit": "crop"}.items() <= check(tmp_path).yaml.items()
+
+
+def test_nothing_to_look_at(tmp_path):
+    with pytest.raises(DataError, match="no such file or folder"):
+        check(tmp_path / "none")
+    with pytest.raises(DataError):
+        check(tmp_path)
+
+
+def test_the_command_prints_yaml_that_can_be_used_and_its_exit_code_says_whether_all_is_well(unpaired, crops):
+    runner = CliRunner()
+    result = runner.invoke(app, ["data", "check", str(unpaired)])
+    assert result.exit_code == 0, result.output
+    entry = yaml.safe_load(result.output.partition("To use it:")[2])["data"][unpaired.name]
+    assert entry["layout"] == "unpaired"
+    save(unpaired / "testA", [crops[1]], ["copied"])
+    result = runner.invoke(app, ["data", "check", str(unpaired)])
+    assert result.exit_code == 1
+    assert "leaks" in result.output
+    assert "copied.png" in result.output
+
+
+def test_the_listing_names_every_set_and_task():
+    from i2ibench.data.recipes import recipes
+    from i2ibench.data.tasks import TASKS
+
+    output = CliRunner().invoke(app, ["datasets"]).output
+    assert all(name in output for name in [*recipes(), *TASKS, "glyphs", "folder", "list", "webdataset"])
