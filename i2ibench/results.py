@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from i2ibench.errors import I2IBenchError
@@ -52,7 +53,7 @@ COSTS: dict[str, Cost] = {
 
 COLUMNS = (
     "data", "label", "method", "reference", "seed", "trial", "state", "reason", "log", "flags",
-    "kind", "metric", "value", "protocol",
+    "steps", "kind", "metric", "value", "low", "high", "interval", "protocol",
 )  # fmt: skip
 
 
@@ -67,8 +68,11 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
         state            done | trained | running | interrupted | missing | failed | diverged | skipped
         reason, log      why it is not done, and where the whole story lies ("" if done)
         flags            troubles of a training that ended: the JSON of [{"flag": ..., "reason": ...}], or ""
+        steps            its budget of training steps; missing for what is not trained
         kind             score | cost
         metric, value    a name of `metrics.catalog.METRICS` or of `COSTS`; NaN where the trial has no such number
+        low, high        of this trial's own interval of the score, over images; NaN where there is none
+        interval         what that interval is: "95% bootstrap over images", say
         protocol         key of the evaluation protocol of a score
 
     Trials without scores keep their rows (value NaN), and each combination that the plan left out has one row of
@@ -78,9 +82,9 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
     """
     records: list[dict[str, Any]] = []
     seen: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
-    key = plan.protocol.key()
     for spec in plan.trials:
-        trial, metrics = store.trial(spec.id), plan.metrics(spec)
+        trial, metrics, key = store.trial(spec.id), plan.metrics(spec), spec.score_key(plan.protocol)
+        result = trial.result() or {}
         row = {
             "data": spec.data,
             "label": spec.label,
@@ -89,7 +93,8 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
             "seed": spec.seed,
             "trial": spec.id,
             **_state(trial, key, metrics),
-            "flags": json.dumps(flags) if (flags := (trial.result() or {}).get("flags")) else "",
+            "flags": json.dumps(flags) if (flags := result.get("flags")) else "",
+            "steps": spec.training["steps"] if spec.trained else None,
             **{f"p_{name}": _scalar(value) for name, value in spec.params.items()},
         }
         scores = trial.scores(key) or {"values": {}, "protocol": {}}
@@ -97,25 +102,93 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
             value = scores["values"].get(metric)
             if value is not None:
                 _refuse_mixing(seen, spec, metric, scores["protocol"])
-            records.append({**row, "kind": "score", "metric": metric, "value": value, "protocol": key})
-        cost = (trial.result() or {}).get("cost", {})
+            interval = _interval(scores.get("intervals", {}).get(metric))
+            records.append({**row, "kind": "score", "metric": metric, "value": value, **interval, "protocol": key})
+        cost = result.get("cost", {})
         records += [{**row, "kind": "cost", "metric": name, "value": cost.get(name), "protocol": ""} for name in COSTS]
     for skip in plan.skipped:
         records.append({"data": skip.data, "label": skip.label, "state": "skipped", "reason": skip.reason})
     return _typed(records)
 
 
-def curves(plan: Plan, store: Store) -> pd.DataFrame:
-    """Learning curves in long form: data, label, seed, step, seconds, player, term, value."""
+def _interval(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not found or found.get("low") is None or found.get("high") is None:
+        return {}
+    level = f"{found['level']:.0%} " if "level" in found else ""
+    return {"low": found["low"], "high": found["high"], "interval": f"{level}{found.get('kind', '')}".strip()}
+
+
+def per_image(plan: Plan, store: Store, data: str, labels: Collection[str]) -> dict[str, dict[str, np.ndarray]]:
+    """label -> metric -> values (seeds, images) of the finished trials of some rows, for metrics of single images."""
+    found: dict[str, dict[str, list[np.ndarray]]] = {}
+    for spec in plan.trials:
+        metrics, key = plan.metrics(spec), spec.score_key(plan.protocol)
+        if spec.data != data or spec.label not in labels or store.trial(spec.id).state(key, metrics) != "done":
+            continue
+        for metric, values in store.trial(spec.id).per_image(key).items():
+            if metric in metrics and values.ndim == 1 and np.isfinite(values).all():
+                found.setdefault(spec.label, {}).setdefault(metric, []).append(values)
+    return {
+        label: {m: np.stack(seeds) for m, seeds in by_metric.items() if len({len(seed) for seed in seeds}) == 1}
+        for label, by_metric in found.items()
+    }
+
+
+def bounds(plan: Plan, store: Store) -> dict[str, dict[str, dict[str, float]]]:
+    """data set -> metric -> {"floor": …, "ceiling": …}, of metrics that are read between two bounds of their own."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for spec in plan.trials:
+        scores = store.trial(spec.id).scores(spec.score_key(plan.protocol)) or {}
+        for metric, limits in scores.get("bounds", {}).items():
+            found.setdefault(spec.data, {}).setdefault(metric, limits)
+    return found
+
+
+def time_spent(plan: Plan, store: Store) -> dict[str, float]:
+    """Seconds of training over all trials, each training once, by the kind of device: wall clock and device time.
+
+    Device time is wall time times the share of a GPU that the trial had, or its cores on a CPU.
+    """
+    trainings: dict[str, tuple[str, float, float]] = {}
+    for spec in plan.trials:
+        cost = (store.trial(spec.id).result() or {}).get("cost", {})
+        if "train_seconds" in cost:
+            device = str(cost.get("device", "cpu"))
+            share = _gpus(spec, cost) or spec.resources["cpus"]
+            trainings[spec.trained_as] = device, cost["train_seconds"], cost["train_seconds"] * share
+    spent: dict[str, float] = {}
+    for device, wall, used in trainings.values():
+        unit = "GPU" if device == "cuda" else "core"
+        spent["wall clock of all trainings, added up"] = spent.get("wall clock of all trainings, added up", 0.0) + wall
+        spent[f"{unit} time"] = spent.get(f"{unit} time", 0.0) + used
+    return spent
+
+
+def _gpus(spec: TrialSpec, cost: Mapping[str, Any]) -> float:
+    """GPUs that a training held, 0 on a CPU; where the share was found while it ran (`auto`), one is counted."""
+    if cost.get("device") != "cuda":
+        return 0.0
+    asked = cost.get("gpus", spec.resources["gpus"])
+    return float(asked) if isinstance(asked, int | float) else 1.0
+
+
+def curves(plan: Plan, store: Store, data: str | None = None, labels: Collection[str] | None = None) -> pd.DataFrame:
+    """Learning curves in long form, of one data set or of some rows alone if you say so.
+
+    Columns: data, label, seed, gpus (in use), step, seconds, player, term, value.
+    """
     return pd.DataFrame(
         [
-            (spec.data, spec.label, spec.seed, point["step"], point.get("seconds"), *name.split(".", 1), value)
+            (*row, point["step"], point.get("seconds"), *name.split(".", 1), value)
             for spec in plan.trials
+            if (data is None or spec.data == data) and (labels is None or spec.label in labels)
+            for cost in [(store.trial(spec.id).result() or {}).get("cost", {})]
+            for row in [(spec.data, spec.label, spec.seed, _gpus(spec, cost))]
             for point in store.trial(spec.id).curves()
             for name, value in point.items()
             if "." in name
         ],
-        columns=["data", "label", "seed", "step", "seconds", "player", "term", "value"],
+        columns=["data", "label", "seed", "gpus", "step", "seconds", "player", "term", "value"],
     )
 
 
@@ -123,7 +196,7 @@ def stamps(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
     """The protocol stamp that the scores of each data set share; data sets without scores are left out."""
     found: dict[str, dict[str, Any]] = {}
     for spec in plan.trials:
-        scores = store.trial(spec.id).scores(plan.protocol.key())
+        scores = store.trial(spec.id).scores(spec.score_key(plan.protocol))
         if scores is not None and len(scores["values"]) > len(found.get(spec.data, {}).get("values", {})):
             found[spec.data] = scores
     return {data: scores["protocol"] for data, scores in found.items()}
@@ -164,30 +237,30 @@ def shown(path: Path) -> str:
 def _refuse_mixing(
     seen: dict[tuple[str, str], tuple[str, dict[str, Any]]], spec: TrialSpec, metric: str, stamp: dict[str, Any]
 ) -> None:
-    own = stamp["metrics"][metric]
+    own = stamp.get("metrics", {}).get(metric)
+    place = f"{METRICS[metric].title} on {spec.data}"
+    anew = "score all of them anew with `i2ibench evaluate FILE --force`"
+    if own is None:
+        raise ResultsError(f"{place}: the score of {spec.id} does not say what protocol it was made under; {anew}")
     first_trial, first = seen.setdefault((spec.data, metric), (spec.id, own))
     if first != own:
         raise ResultsError(
-            f"{METRICS[metric].title} on {spec.data}: {first_trial} and {spec.id} were scored under different "
-            f"protocols ({difference(first, own)}); delete the `scores` folder of the one to be scored anew, and run "
-            "`i2ibench evaluate`"
+            f"{place}: {first_trial} and {spec.id} were scored under different protocols, in this order "
+            f"{difference(first, own)}; {anew}"
         )
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """What two protocol stamps do not share: "input_size: 64 / 96, torch version: 2.4 / 2.5"."""
     a, b = dict(flat(first)), dict(flat(second))
-    return ", ".join(
-        f"{key}: {a.get(key, 'absent')} / {b.get(key, 'absent')}"
-        for key in sorted({*a, *b})
-        if a.get(key) != b.get(key)
-    )
+    both = ((key, a.get(key, "absent"), b.get(key, "absent")) for key in sorted({*a, *b}))
+    return ", ".join(f"{key}: {one} / {other}" for key, one, other in both if one != other)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Leaves of nested mappings with their dotted keys."""
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
@@ -202,11 +275,12 @@ def _typed(records: list[dict[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(records)
     params = sorted(name for name in table.columns if name.startswith("p_"))
     table = table.reindex(columns=[*COLUMNS, *params])
-    texts = ["data", "label", "method", "trial", "state", "reason", "log", "flags", "kind", "metric", "protocol"]
-    table[texts] = table[texts].fillna("").astype("string")
+    numbers = ("reference", "seed", "steps", "value", "low", "high")
+    texts = [name for name in COLUMNS if name not in numbers]
+    table[texts] = table[texts].astype("string").fillna("")
     table["reference"] = table["reference"].fillna(False).astype(bool)
-    table["seed"] = table["seed"].astype("Int64")
-    table["value"] = table["value"].astype(float)
+    table[["seed", "steps"]] = table[["seed", "steps"]].astype("Int64")
+    table[["value", "low", "high"]] = table[["value", "low", "high"]].astype(float)
     for name in params:
         kinds = {type(value) for value in table[name] if not pd.isna(value)}
         if not kinds <= {int, float} and len(kinds) > 1:

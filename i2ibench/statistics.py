@@ -1,13 +1,14 @@
-"""Means, intervals and ranks over seeds: pure functions, so that a claim can be checked without a run."""
+"""Intervals, ranks and tests: pure functions, so that a claim can be checked without a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit  # what scipy.stats.t.ppf calls; scipy.stats alone takes a second to import
+from scipy.special import stdtr, stdtrit  # what scipy.stats.t.ppf calls; scipy.stats alone takes a second to import
 
 CONFIDENCE = 0.95
 
@@ -76,3 +77,195 @@ def mean_ranks(means: pd.DataFrame, higher_is_better: Mapping[str, bool]) -> pd.
     """
     per_metric = ranks(means, higher_is_better)
     return per_metric.mean(axis=1, skipna=False).rename("mean_rank").sort_values(kind="stable", na_position="last")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is known of the difference between two methods by one metric.
+
+    difference: mean of `a` less mean of `b`, over seeds; low, high: its 95 % Student t interval over paired seeds.
+    effect: matched-pairs rank-biserial correlation over images (Kerby 2014), in [-1, 1]; above 0: `a` is better.
+    p_images: Wilcoxon's signed-rank test over images, each the mean over seeds: other images, these trained networks.
+    p_seeds: paired t test over the seeds that both have: other trainings, these images.
+    p: the larger of the two that there are (Berger 1982: both must hold), after Holm's correction over all pairs.
+    """
+
+    metric: str
+    a: str
+    b: str
+    difference: float
+    a_is_better: bool
+    images: int
+    seeds: int
+    low: float | None = None
+    high: float | None = None
+    effect: float | None = None
+    p_images: float | None = None
+    p_seeds: float | None = None
+    p: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        return self.p is not None and self.p < 1 - CONFIDENCE
+
+    @property
+    def winner(self) -> str | None:
+        """Who is significantly better."""
+        return (self.a if self.a_is_better else self.b) if self.significant else None
+
+
+def compare(
+    metric: str,
+    scores: Mapping[str, Mapping[int, float]],
+    images: Mapping[str, np.ndarray],
+    higher_is_better: bool,
+) -> list[Comparison]:
+    """Every pair of methods by one metric, corrected for their number (Holm).
+
+    Where some pairs share two seeds, those that do not have no p: one training must not count for more than several.
+    Where none do, p is over images alone.
+
+    Args:
+        scores: method -> seed -> score.
+        images: method -> value of each test image (N,), the mean over seeds; empty for a metric of sets.
+    """
+    found = [
+        _compare_two(metric, a, b, scores, images, 1.0 if higher_is_better else -1.0)
+        for a, b in itertools.combinations(scores, 2)
+    ]
+    several = any(one.p_seeds is not None for one in found)  # then what stands on one training is not tested
+    worst = [
+        [p for p in (one.p_images, one.p_seeds) if p is not None] if one.p_seeds is not None or not several else []
+        for one in found
+    ]
+    tested = [i for i, ps in enumerate(worst) if ps]
+    for i, p in zip(tested, holm([max(worst[i]) for i in tested]), strict=True):
+        found[i] = replace(found[i], p=float(p))
+    return found
+
+
+def _compare_two(
+    metric: str,
+    a: str,
+    b: str,
+    scores: Mapping[str, Mapping[int, float]],
+    images: Mapping[str, np.ndarray],
+    sign: float,
+) -> Comparison:
+    shared = sorted(scores[a].keys() & scores[b].keys())
+    by_seed = np.array([scores[a][seed] - scores[b][seed] for seed in shared])
+    difference = float(by_seed.mean()) if shared else _mean(scores[a]) - _mean(scores[b])
+    made = Comparison(metric, a, b, difference, sign * difference > 0, 0, len(shared))
+    spread = summarise(by_seed)
+    if spread is not None and spread.half_width is not None:
+        made = replace(
+            made, low=difference - spread.half_width, high=difference + spread.half_width, p_seeds=_t_test(spread)
+        )
+    if a in images and b in images and len(images[a]) == len(images[b]):
+        by_image = sign * (images[a] - images[b])
+        p, effect = signed_rank(by_image)
+        made = replace(made, images=len(by_image), effect=effect, p_images=p)
+    return made
+
+
+def _mean(scores: Mapping[int, float]) -> float:
+    return float(np.mean(list(scores.values())))
+
+
+def _t_test(differences: Summary) -> float:
+    """Two-sided p of a mean of differences that is 0; where they do not vary, 0 or 1."""
+    if not differences.sd:
+        return float(differences.mean == 0)
+    t = abs(differences.mean) / (differences.sd / differences.n**0.5)
+    return float(2 * stdtr(differences.n - 1, -t))
+
+
+def signed_rank(differences: np.ndarray) -> tuple[float, float]:
+    """Wilcoxon's signed-rank test of paired differences: two-sided p, and the rank-biserial correlation.
+
+    Differences of 0 are left out; if all are, p is 1 and the correlation 0.
+    """
+    from scipy.stats import rankdata, wilcoxon  # takes a second to import
+
+    nonzero = differences[differences != 0]
+    if not len(nonzero):
+        return 1.0, 0.0
+    placed = rankdata(np.abs(nonzero))
+    effect = float(placed @ np.sign(nonzero) / placed.sum())
+    return float(wilcoxon(nonzero).pvalue), effect
+
+
+def holm(ps: Sequence[float]) -> np.ndarray:
+    """p-values corrected for their number (Holm 1979): any true null is rejected with less than that chance."""
+    values = np.asarray(ps, dtype=float)
+    order = np.argsort(values)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
+    return corrected
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's test over data sets, and the critical difference of two mean ranks (Nemenyi; Demšar, JMLR 2006)."""
+
+    data: int  # n
+    mean_ranks: Mapping[str, float]  # best first
+    statistic: float
+    p: float
+    critical_difference: float
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """The longest runs of methods, best first, whose mean ranks lie within the critical difference."""
+        names, places = list(self.mean_ranks), list(self.mean_ranks.values())
+        runs: list[tuple[int, int]] = []
+        for first, place in enumerate(places):
+            last = max(i for i, other in enumerate(places) if other - place <= self.critical_difference)
+            if last > first and (not runs or last > runs[-1][1]):
+                runs.append((first, last))
+        return [tuple(names[first : last + 1]) for first, last in runs]
+
+
+FEWEST_DATA, FEWEST_METHODS = 5, 3  # for Friedman's test; its chi-square is an approximation that few data sets strain
+
+
+def friedman(places: pd.DataFrame) -> Friedman | None:
+    """Test whether methods differ over data sets, from their ranks (one row per data set, one column per method).
+
+    Methods that lack a rank somewhere are left out. None where fewer than FEWEST_DATA data sets or FEWEST_METHODS
+    methods are left.
+    """
+    whole = places.dropna(axis=0, how="all").dropna(axis=1).rank(axis=1)
+    n, k = whole.shape
+    if n < FEWEST_DATA or k < FEWEST_METHODS:
+        return None
+    from scipy.stats import friedmanchisquare, studentized_range
+
+    statistic, p = friedmanchisquare(*(whole[name] for name in whole))
+    q = studentized_range.isf(1 - CONFIDENCE, k, np.inf) / 2**0.5
+    ranked = whole.mean().sort_values(kind="stable")
+    return Friedman(
+        n,
+        {str(name): float(rank) for name, rank in ranked.items()},
+        float(statistic),
+        float(p),
+        float(q * (k * (k + 1) / (6 * n)) ** 0.5),
+    )
+
+
+def pareto(costs: np.ndarray) -> np.ndarray:
+    """Which of the points (N, D) no other point beats: at most as costly in everything, and less in something."""
+    dominated = [
+        bool(((costs <= point).all(axis=1) & (costs < point).any(axis=1)).any()) for point in np.asarray(costs)
+    ]
+    return ~np.array(dominated, dtype=bool)
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
+    """Spearman's rho of two lists over the places where both have a number, and how many those are.
+
+    NaN below three of them, or where one list does not vary.
+    """
+    both = np.isfinite(a) & np.isfinite(b)
+    ranked = pd.DataFrame({"a": np.asarray(a)[both], "b": np.asarray(b)[both]}).rank()
+    n = int(both.sum())
+    return (float(ranked["a"].corr(ranked["b"])) if n > 2 and (ranked.std() > 0).all() else float("nan")), n

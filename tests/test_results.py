@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from i2ibench import config, plan, results
 from i2ibench.plan import Plan
@@ -85,8 +87,30 @@ def test_two_protocols_never_share_a_column(planned: tuple[Plan, Store]) -> None
     other = {**STAMP, "metrics": {**STAMP["metrics"], "psnr": {"revision": 1, "size": 32}}}  # type: ignore[dict-item]
     finish(*planned, 0)
     finish(*planned, 1, other)
-    with pytest.raises(ResultsError, match=r"PSNR on glyphs: copy-\S+ and tiny-\S+ .* \(size: 16 / 32\)"):
+    with pytest.raises(ResultsError) as caught:
         results.frame(*planned)
+    copy, tiny = (spec.id for spec in planned[0].trials)
+    assert str(caught.value) == (
+        f"PSNR on glyphs: {copy} and {tiny} were scored under different protocols, in this order size: 16 / 32; "
+        "score all of them anew with `i2ibench evaluate FILE --force`"
+    )
+
+
+def test_a_score_without_a_stamp_is_refused(planned: tuple[Plan, Store]) -> None:
+    finish(*planned, 0, {**STAMP, "metrics": {"ssim": STAMP["metrics"]["ssim"]}})  # type: ignore[index]
+    with pytest.raises(ResultsError, match=r"PSNR on glyphs: the score of copy-\S+ does not say what protocol"):
+        results.frame(*planned)
+
+
+STAMPS = st.recursive(
+    st.none() | st.integers(0, 2) | st.sampled_from(["a", "b"]) | st.lists(st.integers(0, 1), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+)
+
+
+@given(*[st.dictionaries(st.sampled_from("pqr"), STAMPS, max_size=3)] * 2)
+def test_two_stamps_that_differ_never_look_alike(first: dict[str, Any], second: dict[str, Any]) -> None:
+    assert (results.difference(first, second) == "") == (first == second)
 
 
 def test_device_and_missing_metrics_are_no_difference(planned: tuple[Plan, Store]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,19 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2ibench.statistics import mean_ranks, ranks, summarise, t_quantile
+from i2ibench.statistics import (
+    Friedman,
+    compare,
+    friedman,
+    holm,
+    mean_ranks,
+    pareto,
+    rank_correlation,
+    ranks,
+    signed_rank,
+    summarise,
+    t_quantile,
+)
 
 
 def test_interval_by_hand() -> None:
@@ -71,3 +85,115 @@ def test_mean_rank_orders_and_punishes_what_is_missing() -> None:
     assert np.isnan(result["hidden"])
     assert result["a"] == 2.0
     assert result["b"] == 2.0
+
+
+# -- tests between methods -----------------------------------------------------------------------------------------
+
+LEVELS = st.lists(st.floats(1e-6, 1), min_size=1, max_size=7)
+
+
+def closed_testing(ps: list[float], level: float) -> list[bool]:
+    """Holm's procedure by its definition: reject what every intersection that holds it rejects by Bonferroni."""
+    m = len(ps)
+    subsets = [s for n in range(1, m + 1) for s in itertools.combinations(range(m), n)]
+    return [all(min(ps[j] for j in s) * len(s) < level for s in subsets if i in s) for i in range(m)]
+
+
+@given(LEVELS, st.floats(0.01, 0.2))
+def test_holm_is_the_closed_test_of_bonferroni(ps: list[float], level: float) -> None:
+    assert (holm(ps) < level).tolist() == closed_testing(ps, level)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])  # R: p.adjust(…, "holm")
+    assert holm([]).tolist() == []
+
+
+def test_signed_rank_is_scipys_and_its_effect_is_kerbys() -> None:
+    differences = np.array([1.5, -0.5, 2.0, 3.0, -1.0, 0.0, 4.0])
+    p, effect = signed_rank(differences)
+    assert p == pytest.approx(scipy.stats.wilcoxon(differences[differences != 0]).pvalue)
+    assert effect == pytest.approx((21 - 2 * 3) / 21)  # ranks 1 and 2 of 21 are against
+    assert signed_rank(np.zeros(9)) == (1.0, 0.0)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=8).filter(lambda values: np.std(values) > 1e-3))
+def test_the_test_over_seeds_is_scipys_paired_t(values: list[float]) -> None:
+    scores = {"a": dict(enumerate(values)), "b": dict.fromkeys(range(len(values)), 0.0)}
+    (one,) = compare("m", scores, {}, higher_is_better=True)
+    reference = scipy.stats.ttest_rel(values, np.zeros(len(values)))
+    assert one.p_seeds == pytest.approx(reference.pvalue, rel=1e-6)
+    interval = reference.confidence_interval(0.95)
+    assert (one.low, one.high) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-9)
+
+
+def test_both_seeds_and_images_must_speak_for_a_difference() -> None:
+    rng = np.random.default_rng(0)
+    images = {"a": rng.normal(0.0, 1, 300), "b": rng.normal(3.0, 1, 300)}
+    noisy = {"a": {0: 0.0, 1: 5.0, 2: -4.0}, "b": {0: 1.0, 1: 0.0, 2: 9.0}}
+    steady = {"a": {0: 0.0, 1: 0.01, 2: 0.02}, "b": {0: 3.0, 1: 3.02, 2: 3.01}}
+    (one,) = compare("lpips", noisy, images, higher_is_better=False)
+    assert one.p_images is not None
+    assert one.p_images < 1e-6
+    assert one.winner is None
+    (one,) = compare("lpips", steady, images, higher_is_better=False)
+    assert one.winner == "a"
+    assert one.effect is not None
+    assert one.effect > 0.9
+    assert (one.images, one.seeds) == (300, 3)
+
+
+def test_chance_alone_wins_no_more_often_than_promised() -> None:
+    rng = np.random.default_rng(1)
+    wins = 0
+    for _ in range(200):
+        scores = {label: dict(enumerate(rng.normal(size=5))) for label in "abcd"}
+        wins += any(one.significant for one in compare("fid", scores, {}, higher_is_better=False))
+    assert wins / 200 < 0.09  # 0.05 and two standard errors and a half
+
+
+def test_friedman_is_scipys_and_the_critical_difference_is_demsars() -> None:
+    rng = np.random.default_rng(3)
+    places = pd.DataFrame(rng.random((12, 5)), columns=list("abcde")).rank(axis=1)
+    test = friedman(places)
+    assert test is not None
+    reference = scipy.stats.friedmanchisquare(*places.to_numpy().T)
+    assert (test.statistic, test.p) == pytest.approx((reference.statistic, reference.pvalue))
+    assert test.critical_difference == pytest.approx(2.728 * (5 * 6 / (6 * 12)) ** 0.5, rel=1e-3)  # q of table 5a
+    assert list(test.mean_ranks.values()) == sorted(places.mean())
+
+
+def test_friedman_needs_whole_data_sets_and_enough_of_them() -> None:
+    places = pd.DataFrame({"a": [1.0] * 6, "b": [2.0] * 6, "c": [3.0] * 6, "gone": [np.nan, *[4.0] * 5]})
+    test = friedman(places)
+    assert test is not None
+    assert list(test.mean_ranks) == ["a", "b", "c"]
+    assert friedman(places[:4]) is None
+    assert friedman(places[["a", "b"]]) is None
+
+
+def test_groups_are_the_longest_runs_within_the_critical_difference() -> None:
+    def groups(*ranks: float) -> list[tuple[str, ...]]:
+        return Friedman(9, dict(zip("abcde", ranks, strict=False)), 0.0, 0.0, 1.0).groups()
+
+    assert groups(1.0, 1.5, 2.2, 4.0, 4.5) == [("a", "b"), ("b", "c"), ("d", "e")]
+    assert groups(1.0, 3.0, 5.0) == []
+    assert groups(1.0, 1.2, 1.4) == [("a", "b", "c")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
+def test_the_front_holds_what_nobody_beats_and_covers_the_rest(points: list[tuple[int, int]]) -> None:
+    array = np.array(points, dtype=float)
+    front = pareto(array)
+    beats = [[bool((p <= q).all() and (p < q).any()) for p in array] for q in array]
+    assert front.tolist() == [not any(row) for row in beats]
+    assert all(any(row[j] for j in np.flatnonzero(front)) for i, row in enumerate(beats) if not front[i])
+
+
+def test_rank_correlation_is_scipys() -> None:
+    a, b = np.array([1.0, 5.0, 3.0, np.nan, 4.0]), np.array([2.0, 9.0, 9.0, 1.0, 5.0])
+    rho, n = rank_correlation(a, b)
+    keep = np.isfinite(a)
+    assert (rho, n) == (pytest.approx(scipy.stats.spearmanr(a[keep], b[keep]).statistic), 4)
+    assert np.isnan(rank_correlation(a[:2], b[:2])[0])
+    assert np.isnan(rank_correlation(np.ones(4), np.arange(4.0))[0])

@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2ibench import results
 from i2ibench.errors import StoreError
-from i2ibench.report import figures, leaderboard, page, samples, tables
+from i2ibench.report import (
+    curves,
+    latex,
+    leaderboard,
+    overall,
+    page,
+    ranking,
+    samples,
+    scores,
+    significance,
+    tables,
+    tradeoff,
+)
+from i2ibench.report.drawing import SHOWN
+from i2ibench.report.page import Sources
 from i2ibench.report.style import Looks
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from i2ibench.data.source import Images
     from i2ibench.plan import Plan
+    from i2ibench.report.board import Board
+    from i2ibench.report.drawing import Drawing
     from i2ibench.store import Store
+
+
+@dataclass(frozen=True)
+class Built:
+    """All that a report says, before it is drawn: results in long form, boards with their tests, values per image."""
+
+    table: pd.DataFrame
+    boards: list[Board]
+    per_image: dict[str, dict[str, dict[str, np.ndarray]]]  # data set -> label -> metric -> (seeds, images)
+
+
+def build(plan: Plan, store: Store) -> Built:
+    """Read the store and test what can be tested.
+
+    Raises:
+        ResultsError: scores of one column were made under different protocols.
+    """
+    table = results.frame(plan, store)
+    boards, per_image = [], {}
+    for board in leaderboard.build(table, plan, results.stamps(plan, store), results.bounds(plan, store)):
+        per_image[board.data] = results.per_image(plan, store, board.data, significance.tested(board))
+        boards.append(significance.compared(board, per_image[board.data]))
+    return Built(table, boards, per_image)
 
 
 def write(plan: Plan, store: Store, images: Mapping[str, Images], out: Path, command: str | None = None) -> Path:
@@ -35,23 +77,28 @@ def write(plan: Plan, store: Store, images: Mapping[str, Images], out: Path, com
         ResultsError: scores of one column were made under different protocols.
         StoreError: the folder cannot be written.
     """
-    table = results.frame(plan, store)
-    boards = leaderboard.build(table, plan)
+    built = build(plan, store)
+    boards = built.boards
+    standings = overall.build(boards)
     labels = {spec.label: spec.reference for spec in plan.trials}
     looks = Looks([label for label, reference in labels.items() if not reference], [n for n, r in labels.items() if r])
-    points = results.curves(plan, store)
-    drawings = {board.data: _draw(board, plan, store, images, points, looks) for board in boards}
+    sources = Sources(plan, store, images, looks)
+    drawings = {board.data: _draw(board, built.per_image[board.data], sources) for board in boards}
+    over_data = ranking.diagram(standings, looks) if standings else None
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".aside-") as aside:
             made = Path(aside)
             (made / "figures").mkdir()
-            for drawing in (drawing for drawn in drawings.values() for drawing in drawn):
+            for drawing in (*([over_data] if over_data else []), *itertools.chain(*drawings.values())):
                 drawing.save(made / "figures")
             tables.to_frame(boards).to_csv(made / "leaderboard.csv", index=False)
+            tables.comparisons(boards).to_csv(made / "comparisons.csv", index=False)
             (made / "leaderboard.md").write_text(tables.to_markdown(plan.name, boards), encoding="utf-8")
-            table.to_parquet(made / "results.parquet", index=False)
-            content = page.render(plan, store, images, boards, drawings, made / "figures", looks, command)
+            (made / "leaderboard.tex").write_text(latex.render(plan.name, boards), encoding="utf-8")
+            built.table.to_parquet(made / "results.parquet", index=False)
+            over = page.Over(standings, over_data)
+            content = page.render(sources, boards, over, drawings, made / "figures", command)
             (made / "index.html").write_text(content, encoding="utf-8")
             _publish(made, out)
     except OSError as error:
@@ -61,14 +108,19 @@ def write(plan: Plan, store: Store, images: Mapping[str, Images], out: Path, com
     return out / "index.html"
 
 
-def _draw(
-    board: leaderboard.Board, plan: Plan, store: Store, images: Mapping[str, Images], points: pd.DataFrame, looks: Looks
-) -> list[figures.Drawing]:
+def _draw(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]], sources: Sources) -> list[Drawing]:
+    plan, store, looks = sources.plan, sources.store, sources.looks
+    images = sources.images.get(board.data)
+    points = results.curves(plan, store, board.data, [row.label for row in board.rows][:SHOWN])
     drawn = [
-        samples.grid(board, plan, store, images[board.data], looks) if board.data in images else None,
-        figures.scores(board, looks),
-        figures.tradeoff(board, looks),
-        figures.curves(board, points, looks),
+        *([samples.grid(board, plan, store, images, looks, per_image)] if images else []),
+        *([make(board, plan, store, images, looks) for make in (samples.styles, samples.cycles)] if images else []),
+        scores.scores(board, looks),
+        scores.distributions(board, per_image, looks),
+        scores.agreement(board, looks),
+        tradeoff.tradeoff(board, looks),
+        curves.curves(board, points, looks),
+        curves.budget(board, plan, looks),
     ]
     return [drawing for drawing in drawn if drawing is not None]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from i2ibench import statistics
 from i2ibench.metrics.catalog import METRICS
+from i2ibench.report.board import Board, Column, Interval, Note, Problem, Row
 from i2ibench.results import COSTS
 from i2ibench.statistics import Summary
 
@@ -20,108 +21,40 @@ if TYPE_CHECKING:
     from i2ibench.plan import Plan
 
 
-@dataclass(frozen=True)
-class Column:
-    """One metric or cost as the reader meets it."""
+def build(
+    results: pd.DataFrame,
+    plan: Plan,
+    stamps: Mapping[str, Mapping[str, Any]] | None = None,
+    bounds: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
+) -> list[Board]:
+    """One board per data set of the plan.
 
-    name: str
-    title: str
-    unit: str
-    higher_is_better: bool
-    description: str
-    kind: str  # "score" | "cost"
-    decimals: int = 2
-
-    @property
-    def arrow(self) -> str:
-        return "↑" if self.higher_is_better else "↓"
-
-    @property
-    def direction(self) -> str:
-        return "higher is better" if self.higher_is_better else "lower is better"
-
-
-@dataclass(frozen=True)
-class Note:
-    """A trouble that a finished training had, and how it shows."""
-
-    label: str
-    seed: int
-    flag: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method (with its parameters) on one data set."""
-
-    label: str
-    method: str
-    reference: bool
-    seeds_done: int
-    seeds: int
-    state: str  # "done", or the worst that happened to its trials if none is done
-    cells: Mapping[str, Summary | None]
-    mean_rank: float | None = None
-    best: frozenset[str] = frozenset()  # the columns in which no method has a better mean
-    notes: tuple[Note, ...] = ()
-
-    @property
-    def flags(self) -> dict[str, str]:
-        """Each flag of its trials, with the reasons by seed."""
-        reasons: dict[str, list[str]] = {}
-        for note in self.notes:
-            reasons.setdefault(note.flag, []).append(f"seed {note.seed}: {note.reason}")
-        return {flag: "; ".join(of_seeds) for flag, of_seeds in reasons.items()}
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A trial without scores, and why."""
-
-    data: str
-    label: str
-    seed: int | None
-    state: str
-    reason: str
-    log: str
-
-
-@dataclass(frozen=True)
-class Board:
-    """The leaderboard of one data set: ranked rows best first, then the reference rows."""
-
-    data: str
-    slug: str  # the data set's label as part of a file name; no two boards have the same
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    references: tuple[Row, ...]
-    problems: tuple[Problem, ...] = field(default=())
-
-    @property
-    def scores(self) -> tuple[Column, ...]:
-        return tuple(column for column in self.columns if column.kind == "score")
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """The notes of all rows, from top to bottom."""
-        return tuple(note for row in (*self.rows, *self.references) for note in row.notes)
-
-    @property
-    def labels(self) -> list[str]:
-        """Every row from top to bottom."""
-        return [row.label for row in (*self.rows, *self.references)]
-
-
-def build(results: pd.DataFrame, plan: Plan) -> list[Board]:
-    """One board per data set of the plan, from `results.frame`."""
+    Args:
+        results: from `results.frame`.
+        stamps: from `results.stamps`; they say where FID is unsound.
+        bounds: from `results.bounds`; of metrics that are read between a floor and a ceiling.
+    """
     slugs: list[str] = []
     for data in plan.data:
         slugs.append(_slug(data, slugs))
-    return [
-        _board(data, slug, results[results["data"] == data], plan.data[data].metrics, plan.protocol.title)
+    groups = dict(iter(results.groupby("data", sort=False)))
+    made = [
+        _board(data, slug, groups.get(data, results[:0]), plan, rank_deficient((stamps or {}).get(data, {})))
         for slug, data in zip(slugs, plan.data, strict=True)
     ]
+    return [_bounded(board, (bounds or {}).get(board.data, {})) for board in made]
+
+
+def _bounded(board: Board, bounds: Mapping[str, Mapping[str, float]]) -> Board:
+    columns = tuple(replace(column, bounds=bounds.get(column.name, {})) for column in board.columns)
+    return replace(board, columns=columns)
+
+
+def rank_deficient(stamp: Mapping[str, Any]) -> bool:
+    """Whether a protocol's stamp says that its FID stands on too few images for the number of features."""
+    return bool(stamp.get("metrics", {}).get("fid", {}).get("rank_deficient")) or any(
+        warning.startswith("FID is rank-deficient") for warning in stamp.get("warnings", ())
+    )
 
 
 def _slug(words: str, taken: Sequence[str]) -> str:
@@ -134,22 +67,25 @@ def _slug(words: str, taken: Sequence[str]) -> str:
     )
 
 
-def _board(data: str, slug: str, results: pd.DataFrame, metrics: Sequence[str], title: Callable[[str], str]) -> Board:
-    directions = {name: METRICS[name].higher_is_better for name in metrics}
+def _board(data: str, slug: str, results: pd.DataFrame, plan: Plan, deficient: bool) -> Board:
+    metrics = plan.data[data].metrics
     run = results[results["state"] != "skipped"]
     rows = {str(label): _row(str(label), group) for label, group in run.groupby("label", sort=False)}
     ranked = {label: row for label, row in rows.items() if not row.reference}
     means = pd.DataFrame(
-        {name: [_mean(row.cells[name]) for row in ranked.values()] for name in metrics}, index=list(ranked), dtype=float
+        {m: [_mean(row.cells.get(m)) for row in ranked.values()] for m in metrics}, index=list(ranked), dtype=float
     )
-    positions = statistics.mean_ranks(means, directions)
-    best = {name: _best(means[name], higher) for name, higher in directions.items()}
+    unranked = _unranked(metrics, ranked, deficient)
+    counted = {m: METRICS[m].higher_is_better for m in metrics if m not in unranked}
+    positions = statistics.mean_ranks(means[list(counted)], counted)
+    unsound = {"fid"} if deficient else set()
+    best = {m: _best(means[m], METRICS[m].higher_is_better) for m in metrics if m not in unsound}
     return Board(
         data,
         slug,
-        _columns(metrics, title, means, rows),
+        _columns(metrics, plan.protocol.title, means, rows, unranked, unsound),
         tuple(
-            _placed(ranked[str(label)], float(rank), frozenset(name for name in metrics if label in best[name]))
+            _placed(ranked[str(label)], float(rank), frozenset(m for m, labels in best.items() if label in labels))
             for label, rank in positions.items()
         ),
         tuple(row for row in rows.values() if row.reference),
@@ -157,17 +93,43 @@ def _board(data: str, slug: str, results: pd.DataFrame, metrics: Sequence[str], 
     )
 
 
+def _unranked(metrics: Sequence[str], ranked: Mapping[str, Row], deficient: bool) -> dict[str, str]:
+    """The metrics that have no part in the mean rank, and why."""
+    reasons = {
+        metric: "not every method here can have it"
+        for metric in metrics
+        if any(metric not in row.cells for row in ranked.values())
+    }
+    if deficient and "fid" in metrics and set(metrics) - set(reasons) != {"fid"}:
+        reasons["fid"] = "there are too few images for the number of features (rank-deficient), so FID is biased"
+    return reasons
+
+
 def _row(label: str, trials: pd.DataFrame) -> Row:
     by_trial = trials.drop_duplicates("trial")
+    first = by_trial.iloc[0]
     done = by_trial["state"] == "done"
+    cells: dict[str, list[float]] = {}
+    by_seed: dict[str, dict[int, float]] = {}
+    intervals: dict[str, list[Interval]] = {}
+    columns = zip(*(trials[c] for c in ("metric", "kind", "seed", "value", "low", "high", "interval")), strict=True)
+    for metric, kind, seed, value, low, high, what in columns:
+        cells.setdefault(metric, []).append(value)
+        if kind == "score" and not math.isnan(value):
+            by_seed.setdefault(metric, {})[int(seed)] = value
+            if what:
+                intervals.setdefault(metric, []).append(Interval(int(seed), low, high, what))
     return Row(
         label,
-        str(by_trial["method"].iloc[0]),
-        bool(by_trial["reference"].iloc[0]),
+        str(first["method"]),
+        bool(first["reference"]),
         int(done.sum()),
         len(by_trial),
-        "done" if done.any() else str(by_trial["state"].iloc[0]),
-        {str(metric): statistics.summarise(group["value"]) for metric, group in trials.groupby("metric", sort=False)},
+        "done" if done.any() else str(first["state"]),
+        {metric: statistics.summarise(values) for metric, values in cells.items()},
+        by_seed=by_seed,
+        intervals={metric: tuple(found) for metric, found in intervals.items()},
+        steps=None if pd.isna(first["steps"]) else int(first["steps"]),
         notes=tuple(
             Note(label, int(trial.seed), note["flag"], note["reason"])
             for trial in by_trial.itertuples()
@@ -191,7 +153,12 @@ def _best(means: pd.Series, higher_is_better: bool) -> set[str]:
 
 
 def _columns(
-    metrics: Sequence[str], title: Callable[[str], str], means: pd.DataFrame, rows: Mapping[str, Row]
+    metrics: Sequence[str],
+    title: Callable[[str], str],
+    means: pd.DataFrame,
+    rows: Mapping[str, Row],
+    unranked: Mapping[str, str],
+    unsound: Collection[str],
 ) -> tuple[Column, ...]:
     scores = [
         Column(
@@ -202,8 +169,11 @@ def _columns(
             METRICS[name].description,
             "score",
             _decimals(means[name]),
+            _group(name),
+            unranked.get(name, ""),
+            name in unsound,
         )
-        for name in metrics
+        for name in sorted(metrics, key=lambda name: GROUPS.index(_group(name)))
     ]
     costs = [
         Column(cost.name, cost.title, cost.unit, cost.higher_is_better, cost.description, "cost")
@@ -211,6 +181,19 @@ def _columns(
         if any(row.cells.get(cost.name) is not None for row in rows.values())
     ]
     return (*scores, *costs)
+
+
+GROUPS = ("Sets of images", "Each output and its target", "Styles and cycles", "Tasks")
+
+
+def _group(metric: str) -> str:
+    """What a score compares."""
+    needs = METRICS[metric].needs
+    if needs & {"palette", "labels", "scorer"}:
+        return "Tasks"
+    if needs & {"styles", "cycle"}:
+        return "Styles and cycles"
+    return "Each output and its target" if "pairs" in needs else "Sets of images"
 
 
 def _decimals(means: pd.Series) -> int:

@@ -1,4 +1,5 @@
-// Sorts a leaderboard by the header that is clicked; the reference rows stay where they are. Opens all details on paper.
+// Sorts a leaderboard by the header that is clicked, and hides the rows that a word does not match; the reference rows
+// stay where they are. Opens all details on paper.
 for (const table of document.querySelectorAll("table.leaderboard")) {
   const body = table.querySelector("tbody.ranked");
   const headers = [...table.querySelectorAll("thead tr:last-child th")];
@@ -10,6 +11,7 @@ for (const table of document.querySelectorAll("table.leaderboard")) {
     header.append(button);
     button.addEventListener("click", () => sortBy(body, headers, column));
   });
+  addFilter(table, body);
 }
 
 function sortBy(body, headers, column) {
@@ -28,6 +30,26 @@ function sortBy(body, headers, column) {
   body.append(...[...body.rows].sort(compare));
   headers.forEach((each) => each.removeAttribute("aria-sort"));
   header.setAttribute("aria-sort", order);
+}
+
+function addFilter(table, body) {
+  if (body.rows.length < 2) return;
+  const label = document.createElement("label");
+  const input = Object.assign(document.createElement("input"), { type: "search", placeholder: "name or state" });
+  const count = document.createElement("output");
+  label.className = "filter";
+  label.append("Filter methods ", input, " ", count);
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/);
+    let shown = 0;
+    for (const row of body.rows) {
+      const text = row.querySelector("th").textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      shown += !row.hidden;
+    }
+    count.textContent = input.value ? `${shown} of ${body.rows.length}` : "";
+  });
+  table.parentElement.before(label);
 }
 
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));

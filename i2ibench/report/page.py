@@ -1,25 +1,29 @@
-"""index.html: one self-contained page of leaderboards, figures, protocol and provenance."""
+"""index.html: one self-contained page of leaderboards, tests, figures, protocol and provenance."""
 
 from __future__ import annotations
 
 import base64
+import io
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
+from PIL import Image
 
 from i2ibench import __version__, results
-from i2ibench.report.figures import Drawing, listed
-from i2ibench.report.leaderboard import Board, Column, Row
+from i2ibench.report import significance, words
+from i2ibench.report.board import Board
+from i2ibench.report.drawing import Drawing, listed
+from i2ibench.report.overall import Overall
 from i2ibench.report.style import Looks
-from i2ibench.report.tables import DASH, number
-from i2ibench.statistics import CONFIDENCE, Summary, t_quantile
+from i2ibench.report.tables import DASH, duration, number, ranking_note
 
 if TYPE_CHECKING:
     from i2ibench.data.source import Images
@@ -27,61 +31,68 @@ if TYPE_CHECKING:
     from i2ibench.store import Store
 
 HERE = Path(__file__).parent
-NO_PAIRS = "needs pairs, and these images do not belong to their inputs"
+HEAVY = 250_000  # bytes of a picture from which a lighter form of it is sought
+LEADS = 4  # data sets that are summed up at the head of the page; of more, only the overall standing is
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One number of the table: what it shows, what it sorts by, and what it says on a closer look."""
+class Sources:
+    """What a report is drawn from."""
 
-    text: str
-    spread: str = ""
-    sort: float | None = None
-    note: str = ""
-    best: bool = False
+    plan: Plan
+    store: Store
+    images: Mapping[str, Images]
+    looks: Looks
 
 
 @dataclass(frozen=True)
-class Win:
-    """One method that leads on some metrics."""
+class Over:
+    """What there is to say over all data sets."""
 
-    label: str
-    scores: tuple[tuple[str, str], ...]  # metric's title, mean ± half-width with n
+    standings: Overall | None
+    drawing: Drawing | None
 
 
 def render(
-    plan: Plan,
-    store: Store,
-    images: Mapping[str, Images],
+    sources: Sources,
     boards: Sequence[Board],
+    over: Over,
     drawings: Mapping[str, Sequence[Drawing]],
     folder: Path,
-    looks: Looks,
     command: str | None = None,
 ) -> str:
     """The page as text. `folder` holds the saved drawings, which are put into it."""
+    plan, store = sources.plan, sources.store
     stamps = results.stamps(plan, store)
+    provenance = results.provenance(plan, store)
     return _template().render(
         name=plan.name,
         version=__version__,
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
         boards=boards,
+        led=boards if len(boards) <= LEADS else (),
+        over=over,
         drawings=drawings,
-        picture=lambda drawing: _picture(drawing, folder),
-        cell=cell,
-        wins=wins,
-        overlapping=overlapping,
-        seeds_note=seeds_note,
-        colours=looks.colours,
+        picture=lambda drawing: picture(drawing, folder),
+        words=words,
+        groups=groups,
+        ranking_note=ranking_note,
+        win_matrix=significance.win_matrix,
+        against_the_best=significance.against_the_best,
+        number=number,
+        colours=sources.looks.colours,
         states=Counter(problem.state for board in boards for problem in board.problems),
         finished=sum(row.seeds_done for board in boards for row in (*board.rows, *board.references)),
         trials=sum(row.seeds for board in boards for row in (*board.rows, *board.references)),
-        images=images,
+        images=sources.images,
         fingerprints={label: data.fingerprint for label, data in plan.data.items()},
         warnings={data: stamp["warnings"] for data, stamp in stamps.items()},
         stamps={data: flat(stamp) for data, stamp in stamps.items()},
-        provenance=results.provenance(plan, store),
+        diffs=provenance.pop("git.diff", {}),
+        provenance=provenance,
+        seeds=sorted({spec.seed for spec in plan.trials}),
+        time={what: duration(seconds) for what, seconds in results.time_spent(plan, store).items()},
         yaml=plan.text,
         file=Path(plan.file).name,
         command=command or f"i2ibench report {shlex.quote(results.shown(Path(plan.file)))}",
@@ -94,66 +105,13 @@ def _template() -> Template:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["listed"] = listed
+    environment.globals["DASH"] = DASH
     return environment.get_template("page.html")
 
 
-def cell(board: Board, row: Row, column: Column) -> Cell:
-    """What the table shows of a row and a column."""
-    summary = row.cells.get(column.name)
-    if column.kind == "cost":
-        return _cost(row, column, summary)
-    if summary is None:
-        return Cell(DASH, note=NO_PAIRS if row.reference and row.state == "done" else f"no score: {row.state}")
-    seeds = f"n = {summary.n}"
-    if summary.sd is None or summary.half_width is None:
-        return Cell(number(column, summary.mean), "", summary.mean, f"{seeds}: no interval", column.name in row.best)
-    spread = f"± {number(column, summary.half_width)}"
-    values = ", ".join(number(column, value) for value in summary.values)
-    note = f"{seeds}, standard deviation {number(column, summary.sd)}, seeds: {values}"
-    return Cell(number(column, summary.mean), spread, summary.mean, note, column.name in row.best)
-
-
-def _cost(row: Row, column: Column, summary: Summary | None) -> Cell:
-    if row.reference or summary is None:
-        return Cell(DASH, note="a reference is not trained" if row.reference else f"no value: {row.state}")
-    return Cell(number(column, summary.mean), "", summary.mean, f"mean of n = {summary.n}")
-
-
-def wins(board: Board) -> list[Win]:
-    """Who has the best mean of what, in the order of the board. Nothing is won where one method alone has a score."""
-    contested = [c for c in board.scores if sum(row.cells.get(c.name) is not None for row in board.rows) > 1]
-    led = [(row, [column for column in contested if column.name in row.best]) for row in board.rows]
-    return [Win(row.label, tuple(_score(row, column) for column in columns)) for row, columns in led if columns]
-
-
-def _score(row: Row, column: Column) -> tuple[str, str]:
-    summary = row.cells[column.name]
-    assert summary is not None  # a row is best only where it has a mean
-    spread = "" if summary.half_width is None else f" ± {number(column, summary.half_width)}"
-    return column.title, f"{number(column, summary.mean)}{spread}, n = {summary.n}"
-
-
-def overlapping(board: Board) -> list[str]:
-    """Titles of the metrics on which the best method's interval overlaps that of another one."""
-    titles = []
-    for column in board.scores:
-        cells = [(row, summary) for row in board.rows if (summary := row.cells.get(column.name)) is not None]
-        best = [summary for row, summary in cells if column.name in row.best]
-        others = [summary for row, summary in cells if column.name not in row.best]
-        if any(one.overlaps(other) for one in best for other in others):
-            titles.append(column.title)
-    return titles
-
-
-def seeds_note(board: Board) -> str:
-    """How wide an interval is for so many seeds, or that there is none."""
-    sizes = sorted(
-        {s.n for row in board.rows for c in board.scores if (s := row.cells.get(c.name)) is not None and s.n > 1}
-    )
-    if not sizes:
-        return "With one seed there is no interval."
-    factors = " and ".join(f"{t_quantile(n) / n**0.5:.1f} standard deviations for n = {n}" for n in sizes)
-    return f"± is the half-width of the {CONFIDENCE:.0%} Student t interval of the mean over seeds: {factors}."
+def groups(board: Board) -> list[tuple[str, int]]:
+    """The headings over the columns, each with the number of columns under it."""
+    return [(group, len(list(columns))) for group, columns in groupby(board.columns, lambda column: column.group)]
 
 
 def flat(stamp: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -164,8 +122,14 @@ def flat(stamp: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _picture(drawing: Drawing, folder: Path) -> str:
-    """A data URI: pixels as PNG, everything else as SVG, which stays sharp at any size."""
+def picture(drawing: Drawing, folder: Path) -> str:
+    """A data URI: pixels as PNG, everything else as SVG, which stays sharp at any size; what is heavy, as WebP."""
     suffix, kind = ("png", "png") if drawing.raster else ("svg", "svg+xml")
-    content = base64.b64encode((folder / f"{drawing.name}.{suffix}").read_bytes()).decode("ascii")
-    return f"data:image/{kind};base64,{content}"
+    content = (folder / f"{drawing.name}.{suffix}").read_bytes()
+    if len(content) > HEAVY:
+        light = io.BytesIO()
+        with Image.open(folder / f"{drawing.name}.png") as image:
+            image.convert("RGB").save(light, "webp", quality=88, method=2)
+        if light.tell() < len(content):
+            content, kind = light.getvalue(), "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,100 +1,181 @@
-"""The sample grid: input | target | every method, on the same test images, enlarged without smoothing."""
+"""What the outputs look like: the same test images for every method, several styles of one input, and cycles."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from i2ibench.report.figures import Drawing, shorten
-from i2ibench.report.leaderboard import Board
-from i2ibench.report.style import INK, MUTED, Looks, figure, house
+from i2ibench.metrics.material import chosen_inputs
+from i2ibench.report import grids
+from i2ibench.report.board import Board
+from i2ibench.report.drawing import SHOWN, Drawing, left_out
+from i2ibench.report.style import Looks
 
 if TYPE_CHECKING:
     from i2ibench.data.source import Images
-    from i2ibench.plan import Plan
+    from i2ibench.plan import Plan, TrialSpec
     from i2ibench.store import Store
 
-ROWS = 8
-GUTTER = 6  # pixels between images
-CELL = 116  # least width of an enlarged image, so that the labels above fit
-DPI = 100
+ROWS = 6
+STYLES, STYLED_INPUTS = 6, 3  # shown of each multimodal method
+CYCLED = 4  # inputs whose way there and back is shown
+
+PerImage = Mapping[str, Mapping[str, np.ndarray]]  # label -> metric -> (seeds, images)
 
 
-def grid(board: Board, plan: Plan, store: Store, images: Images, looks: Looks, rows: int = ROWS) -> Drawing | None:
-    """The first seed of every ranked method on test images spaced evenly over the split: chosen by no one's looks.
+def grid(
+    board: Board,
+    plan: Plan,
+    store: Store,
+    images: Images,
+    looks: Looks,
+    per_image: PerImage | None = None,
+    rows: int = ROWS,
+) -> Drawing | None:
+    """The first seed of every ranked method on the same test images: the best, middle and worst by LPIPS.
 
-    Reference rows are left out: `copy` would repeat the input, and `oracle` shows images that belong to other inputs.
+    Without LPIPS they are spaced evenly over the split. Either way they are chosen by no one's looks. Reference rows
+    are left out: `copy` would repeat the input, and `oracle` shows images that belong to other inputs.
     """
     columns = _outputs(board, plan, store, images.test_a.shape)
     if not columns:
         return None
-    count = len(images.test_a)
-    chosen = np.unique(np.linspace(0, count - 1, min(rows, count)).round().astype(int))
-    shown = [("input", images.test_a), *([("target", images.test_b)] if images.paired else []), *columns]
-    cells = [[np.asarray(array[i]) for _, array in shown] for i in chosen]
-    names = [images.test_names[i] for i in chosen]
-    methods = [label for label, _ in columns]
-    fixed = "input, target and" if images.paired else "input and"
+    distances = {
+        label: found["lpips"][0]
+        for label, _ in columns
+        if "lpips" in (found := (per_image or {}).get(label, {})) and found["lpips"].shape[1] == len(images.test_a)
+    }
+    chosen, kinds = choose(distances, len(images.test_a), rows)
+    before = [("input", images.test_a), *([("target", images.test_b)] if images.scores_pairs else [])]
+    shown = [*before, *columns]
+    fixed = "input, target and" if images.scores_pairs else "input and"
+    labels = [label for label, _ in columns]
+    how = (
+        "the two on which all methods together do best, the two in the middle and the two worst by mean LPIPS; "
+        "its value stands below each output"
+        if distances
+        else "evenly spaced"
+    )
     return Drawing(
         f"samples-{board.slug}",
         "Samples",
-        f"{len(chosen)} of {count} test images, evenly spaced; the first seed of each method, in the order of the "
-        "leaderboard. Enlarged without smoothing.",
-        f"Grid of {fixed} the translations by {', '.join(methods)} for {len(chosen)} test images of {board.data}.",
-        _draw(cells, [label for label, _ in shown], names, looks),
+        f"{len(chosen)} of {len(images.test_a)} test images: {how}. The first seed of each method, in the order of "
+        "the leaderboard." + left_out(board),
+        f"Grid of {fixed} the translations by {', '.join(labels)} for {len(chosen)} test images of {board.data}, "
+        f"{how}.",
+        grids.draw(
+            [[np.asarray(array[i]) for _, array in shown] for i in chosen],
+            [label for label, _ in shown],
+            [f"{kind}\n{images.test_names[i]}".strip() for i, kind in zip(chosen, kinds, strict=True)],
+            {len(before) + i: looks.colours[label] for i, label in enumerate(labels)},
+            [[""] * len(before) + [_value(distances, label, i) for label in labels] for i in chosen]
+            if distances
+            else None,
+        ),
         raster=True,
     )
 
 
+def _value(distances: Mapping[str, np.ndarray], label: str, i: int) -> str:
+    return f"{distances[label][i]:.3f}" if label in distances else ""
+
+
+def choose(distances: Mapping[str, np.ndarray], count: int, rows: int) -> tuple[list[int], list[str]]:
+    """Which images to show, each with "best", "median" or "worst" by their mean distance; evenly spaced without any.
+
+    As many of each as three times that fit into `rows`; equal distances keep the order of the images.
+    """
+    if not distances or count < rows or rows < 3:
+        even = np.unique(np.linspace(0, count - 1, min(rows, count)).round().astype(int))
+        return even.tolist(), [""] * len(even)
+    order = np.argsort(np.mean(list(distances.values()), axis=0), kind="stable")
+    each = rows // 3
+    middle = (count - each) // 2
+    chosen = np.concatenate([order[:each], order[middle : middle + each], order[-each:]])
+    return chosen.tolist(), [kind for kind in ("best", "median", "worst") for _ in range(each)]
+
+
+def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks) -> Drawing | None:
+    """Several translations of one input, by each method that has them."""
+    found = _arrays(board, plan, store, "styles.npy", images.test_a.shape, extra=1)
+    if not found:
+        return None
+    cells: list[list[np.ndarray | None]] = []
+    names = []
+    count = min(STYLES, min(array.shape[1] for array in found.values()))
+    for label, array in found.items():
+        rows = chosen_inputs(len(images.test_a), len(array))  # which test images they are of
+        for styled, i in zip(array[:STYLED_INPUTS], rows[:STYLED_INPUTS], strict=True):
+            cells.append([images.test_a[i], *styled[:count]])
+            names.append(f"{label}\n{images.test_names[i]}")
+    return Drawing(
+        f"styles-{board.slug}",
+        "Styles",
+        f"{count} translations of one input with styles drawn at random, for a few test images; the first seed of "
+        "each method that can give several.",
+        f"{count} styles each of a few test images of {board.data} by {', '.join(found)}.",
+        grids.draw(cells, ["input", *(f"style {i + 1}" for i in range(count))], names, {}),
+        raster=True,
+    )
+
+
+def cycles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks) -> Drawing | None:
+    """The way there and back: input, translation, reconstruction, by each method that goes both ways."""
+    found = _arrays(board, plan, store, "cycled.npy", images.test_a.shape)
+    outputs = dict(_outputs(board, plan, store, images.test_a.shape))
+    labels = [label for label in found if label in outputs]
+    if not labels:
+        return None
+    chosen, _ = choose({}, len(images.test_a), CYCLED)
+    titles = ["input", *(title for label in labels for title in (label, "and back"))]
+    cells = [
+        [images.test_a[i], *(np.asarray(array[i]) for label in labels for array in (outputs[label], found[label]))]
+        for i in chosen
+    ]
+    return Drawing(
+        f"cycles-{board.slug}",
+        "There and back",
+        "Test images, their translations, and the translations translated back; the first seed of each method that "
+        "goes both ways. What comes back the same was not lost on the way, though it may have been hidden.",
+        f"Input, translation and reconstruction of {len(chosen)} test images of {board.data} by {', '.join(labels)}.",
+        grids.draw(
+            cells, titles, [images.test_names[i] for i in chosen],
+            {i: looks.colours[label] for j, label in enumerate(labels) for i in (1 + 2 * j, 2 + 2 * j)},
+        ),
+        raster=True,
+    )  # fmt: skip
+
+
 def _outputs(board: Board, plan: Plan, store: Store, shape: tuple[int, ...]) -> list[tuple[str, np.ndarray]]:
     """Label and translated test images of each ranked method that has them, in the order of the board."""
+    return list(_arrays(board, plan, store, "outputs.npy", shape).items())
+
+
+def _arrays(
+    board: Board, plan: Plan, store: Store, name: str, shape: tuple[int, ...], extra: int = 0
+) -> dict[str, np.ndarray]:
+    """A file of images of the first trial of each ranked row that has it, in the order of the board.
+
+    Files of other shapes are left out (a failed trial may have left them); with `extra` axes after the first, which
+    may then have any length.
+    """
     found: dict[str, np.ndarray] = {}
     for spec in plan.trials:
         if spec.data == board.data and not spec.reference and spec.label not in found:
-            outputs = store.trial(spec.id).outputs()
-            if outputs is not None and outputs.shape == shape:  # a failed trial may have left others
-                found[spec.label] = outputs
-    return [(row.label, found[row.label]) for row in board.rows if row.label in found]
+            array = _load(store, spec, name)
+            if array is None or array.dtype != np.uint8 or array.shape[1 + extra :] != shape[1:]:
+                continue
+            if extra or array.shape == shape:
+                found[spec.label] = array
+    labels = [row.label for row in board.rows if len(found.get(row.label, ())) > 0][:SHOWN]
+    return {label: found[label] for label in labels}
 
 
-def _draw(cells: Sequence[Sequence[np.ndarray]], labels: Sequence[str], names: Sequence[str], looks: Looks) -> Figure:
-    canvas, pitch = _canvas(cells)
-    titles = ["\n".join(shorten(line, 16) for line in textwrap.wrap(label, 15)[:2]) for label in labels]
-    left, top, edge = 74, 34 + 16 * max(title.count("\n") for title in titles), 6  # margins in pixels
-    width, height = left + canvas.shape[1] + edge, top + canvas.shape[0] + edge
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        """Pixels right of the images' left and above their top edge, as shares of the figure."""
-        return (left + x) / width, 1 - (top - y) / height
-
-    half = (pitch - GUTTER) / 2
-    with house():
-        drawing = figure(width / DPI, height / DPI, constrained=False)
-        drawing.set_dpi(DPI)
-        drawing.figimage(canvas, left, edge)  # pixel for pixel
-        for i, (label, title) in enumerate(zip(labels, titles, strict=True)):
-            centre = i * pitch + half
-            drawing.text(*at(centre, 10), title, ha="center", va="bottom", size=9.5, weight="bold", color=INK)
-            if label in looks.colours and i:
-                ends = zip(at(centre - half, 5), at(centre + half, 5), strict=True)
-                drawing.add_artist(Line2D(*ends, color=looks.colours[label], linewidth=3, solid_capstyle="butt"))
-        for i, name in enumerate(names):
-            drawing.text(*at(-8, -i * pitch - half), shorten(name, 10), ha="right", va="center", size=8, color=MUTED)
-    return drawing
-
-
-def _canvas(cells: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, int]:
-    """The images side by side on white, each pixel a square of several; and the distance from one to the next."""
-    zoom = max(1, -(-CELL // cells[0][0].shape[1]))
-    side = cells[0][0].shape[1] * zoom
-    pitch = side + GUTTER
-    canvas = np.full((len(cells) * pitch - GUTTER, len(cells[0]) * pitch - GUTTER, 3), 255, np.uint8)
-    for y, line in enumerate(cells):
-        for x, image in enumerate(line):
-            canvas[y * pitch : y * pitch + side, x * pitch : x * pitch + side] = image.repeat(zoom, 0).repeat(zoom, 1)
-    return canvas, pitch
+def _load(store: Store, spec: TrialSpec, name: str) -> np.ndarray | None:
+    trial = store.trial(spec.id)
+    if name == "outputs.npy":
+        return trial.outputs()
+    file = trial.path / name
+    return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None

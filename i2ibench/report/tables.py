@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 
 import pandas as pd
 
-from i2ibench.report.leaderboard import Board, Column, Row
-from i2ibench.statistics import Summary
+from i2ibench.report.board import Board, Column, Row
+from i2ibench.report.drawing import listed
+from i2ibench.statistics import Comparison, Summary
 
 DASH = "–"
 
@@ -19,11 +21,16 @@ def number(column: Column, value: float) -> str:
     if column.name == "parameters":
         return _short(value)
     if column.unit == "s":
-        for size, unit in ((3600, "h"), (60, "min")):
-            if value >= 2 * size:
-                return f"{value / size:.1f} {unit}"
-        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+        return duration(value)
     return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: 7.3 s, 2.5 min, 12.0 h."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 def _short(value: float) -> str:
@@ -41,6 +48,17 @@ def text(column: Column, summary: Summary | None) -> str:
     if column.kind == "cost" or summary.half_width is None:
         return mean
     return f"{mean} ± {number(column, summary.half_width)}"
+
+
+def ranking_note(board: Board) -> str:
+    """Which scores the mean rank leaves out, and why; "" if none."""
+    by_reason: dict[str, list[str]] = {}
+    for column in board.scores:
+        if column.unranked:
+            by_reason.setdefault(column.unranked, []).append(column.title)
+    rest = listed([column.title for column in board.ranked])
+    parts = [f"{listed(ts)} {'has' if len(ts) == 1 else 'have'} no part in it: {why}" for why, ts in by_reason.items()]
+    return f"The mean rank is over {rest}; {'; '.join(parts)}." if parts else ""
 
 
 def to_frame(boards: Sequence[Board]) -> pd.DataFrame:
@@ -70,6 +88,15 @@ def to_frame(boards: Sequence[Board]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
+def comparisons(boards: Sequence[Board]) -> pd.DataFrame:
+    """Every pair that was tested: the fields of `statistics.Comparison`, with the data set and who won, if anyone."""
+    columns = ["data", *(field.name for field in fields(Comparison)), "winner"]
+    return pd.DataFrame(
+        [{"data": board.data, **asdict(one), "winner": one.winner} for board in boards for one in board.comparisons],
+        columns=columns,
+    )
+
+
 def to_markdown(name: str, boards: Sequence[Board]) -> str:
     """The leaderboards as a Markdown document."""
     parts = [f"# {_plain(name)}"]
@@ -81,7 +108,8 @@ def to_markdown(name: str, boards: Sequence[Board]) -> str:
 def _markdown_table(board: Board) -> str:
     def cell(row: Row, column: Column) -> str:
         content = text(column, row.cells.get(column.name))
-        return f"**{content}**" if column.name in row.best else content
+        mark = "**" if column.name in row.best else "_" if column.name in row.tied else ""
+        return f"{mark}{content}{mark}"
 
     rows = [
         [
@@ -103,7 +131,8 @@ def _name(row: Row) -> str:
 
 def _markdown_notes(board: Board) -> str:
     notes = [
-        "Means over seeds ± half-width of the 95 % Student t interval; the best mean of each score is bold. "
+        f"{ranking_note(board)} Means over seeds ± half-width of the 95 % Student t interval; the best mean of each "
+        "score is bold, what was tested and does not differ from it significantly is italic. "
         "Rows in italics are references that bound the scale; they are not ranked."
     ]
     notes += [

@@ -92,9 +92,10 @@ class Benchmark:
     def finish(
         self, spec: TrialSpec, values: Mapping[str, float], *, stamp: Mapping[str, object] | None = None,
         cost: Mapping[str, float] | None = None, terms: tuple[str, ...] = (), outputs: np.ndarray | None = None,
-        flags: Mapping[str, str] | None = None,
+        flags: Mapping[str, str] | None = None, per_image: Mapping[str, np.ndarray] | None = None,
+        intervals: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:  # fmt: skip
-        """Write everything that a finished trial leaves."""
+        """Write everything that a finished trial leaves; without `per_image`, images scatter around the scores."""
         trial, key = self.store.trial(spec.id), self.plan.protocol.key()
         trial.write_spec(to_json(spec))
         rng = np.random.default_rng(spec.seed)
@@ -116,7 +117,7 @@ class Benchmark:
                 "provenance": {
                     "packages": {"torch": "2.15.0"},
                     "hardware": {"cores": 2},
-                    "git": {"revision": "abc", "dirty": False},
+                    "git": {"revision": "abc", "dirty": True, "diff": "-old <line>\n+new line"},
                 },
             }
         )
@@ -125,9 +126,16 @@ class Benchmark:
             "name": "offline", "key": key, "device": "cpu", "warnings": ["FID is rank-deficient"],
             "metrics": dict.fromkeys(values, common),
         }  # fmt: skip
-        trial.write_scores(
-            key, {"key": key, "values": dict(values), "protocol": dict(stamp)}, {"lpips": rng.random(48)}
-        )
+        if per_image is None:
+            hard = np.random.default_rng(0).standard_normal(48)  # the same images are hard for every method
+            hard -= hard.mean()
+            per_image = {
+                name: values[name] * (1 + 0.2 * (1 if name == "lpips" else -1) * hard)
+                for name in ("lpips", "ssim", "psnr")
+                if name in values
+            }
+        content = {"key": key, "values": dict(values), "protocol": dict(stamp)}
+        trial.write_scores(key, content | ({"intervals": intervals} if intervals else {}), per_image)
 
     def method(self, label: str, quality: float, terms: tuple[str, ...] = (), seeds: int = 2) -> None:
         """A method that finished on all seeds, with scores and images of about `quality` in [0, 1]."""

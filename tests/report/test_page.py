@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from i2ibench import results
-from i2ibench.report import leaderboard, page
+from i2ibench.report import leaderboard, significance
+from i2ibench.report import words as wording
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,10 @@ def words(html: str) -> str:
 def test_the_summary_names_the_winner_with_interval_and_n(html: str) -> None:
     lead = words(html[html.index('<p class="lead">') : html.index('<p class="status">')])
     assert lead.startswith(
-        "On glyphs (48 test images) pix2pix has the best mean FID (VGG16) (42.5 ± 21.9, n = 2), KID (VGG16) ("
+        "On glyphs (48 test images) pix2pix has the best mean KID (VGG16) (0.00531 ± 0.00673, n = 2), LPIPS ("
     )
-    assert lead.count("n = 2") == 5
-    assert "the leader’s interval overlaps another method’s" in lead
+    assert lead.count("n = 2") == 4
+    assert lead.endswith("On every score at least one other method is not shown to differ from the leader.")
 
 
 def test_the_status_counts_what_happened(html: str) -> None:
@@ -100,7 +101,7 @@ def test_a_screen_reader_gets_all(html: str) -> None:
     assert tags.open == []
     assert tags.all("html")[0]["lang"] == "en"
     assert all(len(image.get("alt") or "") > 30 for image in tags.all("img"))
-    assert len(tags.all("img")) == 4
+    assert len(tags.all("img")) == 6
     assert len(tags.all("caption")) == len(tags.all("table"))
     assert all("scope" in header for header in tags.all("th"))
 
@@ -112,31 +113,48 @@ def test_protocol_provenance_and_yaml_are_there(html: str) -> None:
     assert "FID is rank-deficient." in text
     assert "i2ibench report benchmark.yaml" in text
     assert "&#34;pix2pix lambda_l1=10&#34;" in html  # from the YAML as run
+    assert "-old &lt;line&gt;\n+new line" in html  # what git diff said
+    assert "seeds0, 1" in text
+    assert re.search(r"wall clock of all trainings, added up\d+\.\d min", text)
 
 
 def test_oracle_explains_its_dashes(finished: Any) -> None:
     (board,) = leaderboard.build(results.frame(finished.plan, finished.store), finished.plan)
-    cell = page.cell(board, board.references[1], next(column for column in board.columns if column.name == "ssim"))
+    cell = wording.cell(board.references[1], next(column for column in board.columns if column.name == "ssim"))
     assert (cell.text, cell.sort) == ("–", None)
-    assert "do not belong to their inputs" in cell.note
+    assert "images belong to other inputs" in cell.note
 
 
 def test_no_win_without_a_rival(benchmark: Any) -> None:
     benchmark.method("pix2pix", 0.5)
     benchmark.references()
     (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    assert page.wins(board) == []
+    assert wording.wins(board) == []
 
 
-def test_intervals_that_do_not_overlap_are_not_said_to(benchmark: Any) -> None:
-    for label, fid in (("a", 10.0), ("b", 200.0)):
-        for seed in range(2):
-            benchmark.finish(
-                benchmark.spec(label, seed),
-                {"fid": fid + seed, "kid": 0.1 + seed, "lpips": 0.1, "ssim": 0.5, "psnr": 9.0},
-            )
+def test_a_lead_that_holds_over_seeds_and_images_is_said_to(benchmark: Any) -> None:
+    for label, quality in (("a", 1.0), ("b", 0.5)):
+        for seed in range(4):
+            values = {"fid": 10 / quality + seed / 100, "kid": 0.1 + seed / 7, "lpips": 0.1 / quality + seed / 1000}
+            benchmark.finish(benchmark.spec(label, seed), values | {"ssim": 0.5, "psnr": 9.0})
     (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    assert "FID (VGG16)" not in page.overlapping(board)
+    assert wording.certainty(board).endswith("nothing can be tested: that takes two seeds.")
+    per_image = results.per_image(benchmark.plan, benchmark.store, "glyphs", ["a", "b"])
+    said = wording.certainty(significance.compared(board, per_image))
+    assert said == "The lead on FID (VGG16) and LPIPS is significant against every other method tested."
+
+
+def test_one_seed_shows_the_interval_over_images_in_place_of_that_over_seeds(benchmark: Any) -> None:
+    values = {"fid": 90.0, "kid": 0.2, "lpips": 0.4, "ssim": 0.4, "psnr": 10.0}
+    bootstrap = {"low": 0.35, "high": 0.46, "level": 0.95, "kind": "bootstrap over images"}
+    benchmark.finish(benchmark.spec("one", 0), values, intervals={"lpips": bootstrap})
+    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    columns = {column.name: column for column in board.columns}
+    cell = wording.cell(board.rows[0], columns["lpips"])
+    assert (cell.text, cell.spread) == ("0.400", "0.350 … 0.460")
+    assert cell.note == "n = 1 seed; 95% bootstrap over images 0.350 … 0.460"
+    assert wording.cell(board.rows[0], columns["fid"]).spread == ""
+    assert "how far other test images might move the score" in wording.seeds_note(board)
 
 
 # -- in a real browser -------------------------------------------------------------------------------------------
@@ -151,6 +169,13 @@ const order = () => text("tbody.ranked th");
 const click = (title) => [...table.querySelectorAll("th button")].find((b) => b.textContent.startsWith(title)).click();
 const log = [order()];
 for (const title of ["FID", "FID", "PSNR", "Method", "Mean rank"]) { click(title); log.push(title + ":" + order()); }
+const input = document.querySelector("label.filter input");
+const visible = () => [...table.querySelectorAll("tbody.ranked tr")].filter((row) => row.offsetParent).length;
+for (const word of ["PIX lambda", "failed", ""]) {
+  input.value = word;
+  input.dispatchEvent(new Event("input"));
+  log.push("filter:" + visible());
+}
 log.push("sorted:" + table.querySelectorAll("th[aria-sort]").length);
 log.push("references:" + text("tbody.references th[scope=row]"));
 log.push("broken:" + [...document.images].filter((image) => !image.naturalWidth).length);
@@ -199,7 +224,7 @@ def test_a_browser_sorts_it_without_errors_or_requests(
     assert psnr == f"PSNR:pix2pix,pix2pix,CycleGAN,MUNIT,cVAE,UNIT,VAE{unranked}"  # the best on top
     assert method == "Method:&lt;script&gt;alert(1)&lt;/script&gt;,cVAE,CycleGAN,late,MUNIT,pix2pix,pix2pix,UNIT,VAE"
     assert rank.startswith("Mean rank:pix2pix,pix2pix,CycleGAN,MUNIT")
-    assert facts == ["sorted:1", "references:copy,oracle", "broken:0", "requests:0"]
+    assert facts == ["filter:1", "filter:1", "filter:9", "sorted:1", "references:copy,oracle", "broken:0", "requests:0"]
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from i2ibench.report.style import COLOURS, MARKERS, Looks
 
 FIGURES = {
     f"figures/{name}-glyphs.{suffix}"
-    for name in ("samples", "scores", "tradeoff", "curves")
-    for suffix in ("png", "svg")
+    for name in ("samples", "scores", "distributions", "agreement", "tradeoff", "curves")
+    for suffix in ("png", "svg", "pdf")
 }
 
 
@@ -29,7 +29,8 @@ def files(folder: Path) -> set[str]:
 
 
 def test_everything_is_there_and_nothing_is_left_over(report: Path) -> None:
-    assert files(report) == {"index.html", "leaderboard.md", "leaderboard.csv", "results.parquet", *FIGURES}
+    tables = {"leaderboard.md", "leaderboard.csv", "leaderboard.tex", "comparisons.csv", "results.parquet"}
+    assert files(report) == {"index.html", *tables, *FIGURES}
     assert [path.name for path in report.iterdir() if path.name.startswith(".")] == []
 
 

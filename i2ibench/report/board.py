@@ -1,0 +1,126 @@
+"""What a leaderboard is made of: columns, rows, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from i2ibench.statistics import Comparison, Summary
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric or cost as the reader meets it."""
+
+    name: str
+    title: str
+    unit: str
+    higher_is_better: bool
+    description: str
+    kind: str  # "score" | "cost"
+    decimals: int = 2
+    group: str = "Cost"
+    unranked: str = ""  # why it has no part in the mean rank
+    unsound: bool = False  # shown, but nobody is best by it
+    bounds: Mapping[str, float] = field(default_factory=dict)  # "floor" and "ceiling" of its own, where it has them
+
+    @property
+    def arrow(self) -> str:
+        return "↑" if self.higher_is_better else "↓"
+
+    @property
+    def direction(self) -> str:
+        return "higher is better" if self.higher_is_better else "lower is better"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A trouble that a finished training had, and how it shows."""
+
+    label: str
+    seed: int
+    flag: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How far one trial's score may move with other test images."""
+
+    seed: int
+    low: float
+    high: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method (with its parameters) on one data set."""
+
+    label: str
+    method: str
+    reference: bool
+    seeds_done: int
+    seeds: int
+    state: str  # "done", or the worst that happened to its trials if none is done
+    cells: Mapping[str, Summary | None]
+    mean_rank: float | None = None
+    best: frozenset[str] = frozenset()  # the columns in which no method has a better mean
+    tied: frozenset[str] = frozenset()  # those in which it was tested against the best, and does not differ for certain
+    by_seed: Mapping[str, Mapping[int, float]] = field(default_factory=dict)  # metric -> seed -> score
+    intervals: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)  # metric -> one per trial that has one
+    steps: int | None = None  # the budget
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """Each flag of its trials, with the reasons by seed."""
+        reasons: dict[str, list[str]] = {}
+        for note in self.notes:
+            reasons.setdefault(note.flag, []).append(f"seed {note.seed}: {note.reason}")
+        return {flag: "; ".join(of_seeds) for flag, of_seeds in reasons.items()}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A trial without scores, and why."""
+
+    data: str
+    label: str
+    seed: int | None
+    state: str
+    reason: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of one data set: ranked rows best first, then the reference rows."""
+
+    data: str
+    slug: str  # the data set's label as part of a file name; no two boards have the same
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    references: tuple[Row, ...]
+    problems: tuple[Problem, ...] = field(default=())
+    compared: tuple[str, ...] = ()  # the rows that were tested against each other
+    comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def ranked(self) -> tuple[Column, ...]:
+        """The scores that the mean rank is made of."""
+        return tuple(column for column in self.scores if not column.unranked)
+
+    @property
+    def scores(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.kind == "score")
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The notes of all rows, from top to bottom."""
+        return tuple(note for row in (*self.rows, *self.references) for note in row.notes)
+
+    @property
+    def labels(self) -> list[str]:
+        """Every row from top to bottom."""
+        return [row.label for row in (*self.rows, *self.references)]

@@ -1,0 +1,80 @@
+"""A drawing: a figure with its words for who does not see it, saved as PNG, SVG and PDF; and its small helpers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
+
+from i2ibench.report.board import Board, Row
+from i2ibench.report.style import house
+
+SHOWN = 12  # methods in a figure: more cannot be told apart by colour and marker
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with what a reader who does not see it needs."""
+
+    name: str  # of its files, without suffix
+    title: str
+    caption: str
+    alt: str
+    figure: Figure
+    raster: bool = False  # made of pixels: the page shows its PNG, not its SVG
+
+    def save(self, folder: Path) -> None:
+        """Write name.png, name.svg and name.pdf.
+
+        Laid out once and drawn thrice; `savefig` would do the one thrice and the other often, a second per figure.
+        """
+        with house():
+            layout = self.figure.get_layout_engine()
+            if layout is not None:
+                layout.execute(self.figure)
+                self.figure.set_layout_engine("none")
+            place = folder / self.name
+            FigureCanvasAgg(self.figure).print_png(f"{place}.png", pil_kwargs={"compress_level": 4})
+            FigureCanvasSVG(self.figure).print_svg(f"{place}.svg", metadata={"Date": None})
+            FigureCanvasPdf(self.figure).print_pdf(f"{place}.pdf", metadata={"CreationDate": None})
+
+
+def top(board: Board) -> list[Row]:
+    """The rows that figures show: the first SHOWN of the board that finished."""
+    return [row for row in board.rows if row.state == "done"][:SHOWN]
+
+
+def left_out(board: Board) -> str:
+    """A sentence for captions where a figure does not show every row; "" where it does."""
+    done = sum(row.state == "done" for row in board.rows)
+    return f" Shown are the first {SHOWN} of {done} methods." if done > SHOWN else ""
+
+
+def log_axis(axis: Axis, text: Callable[[float], str], low: float, high: float) -> None:
+    """A logarithmic axis with ticks that can be read: decades alone where there are many, 1-2-5 steps where few."""
+    if high < 1.02 * low:  # one value: a scale has nothing to say
+        axis.set_major_locator(FixedLocator([low]))
+        axis.set_major_formatter(lambda value, _: text(value))
+        return
+    axis._set_axes_scale("log")  # type: ignore[attr-defined]
+    axis.set_major_locator(
+        LogLocator(subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0) if high / low > 4 else range(1, 10))
+    )
+    axis.set_major_formatter(lambda value, _: text(value))
+    axis.set_minor_locator(NullLocator())
+
+
+def shorten(words: str, limit: int = 26) -> str:
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list in a sentence: a, b and c."""
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else "none"

@@ -1,0 +1,85 @@
+"""Grids of images: side by side on white, pixel for pixel or reduced, with column titles and row names."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from i2ibench.report.drawing import shorten
+from i2ibench.report.style import INK, MUTED, figure, house
+
+GUTTER = 6  # pixels between images
+CELL = 116  # least width of an image, so that the labels above fit; smaller ones are enlarged
+LARGEST = 192  # and the most; larger ones are reduced: whole ones lie in the store
+NOTE = 14  # pixels for the line of text under an image
+DPI = 100
+
+Cells = Sequence[Sequence[np.ndarray | None]]
+
+
+def draw(
+    cells: Cells,
+    titles: Sequence[str],
+    names: Sequence[str],
+    colours: Mapping[int, str],
+    notes: Sequence[Sequence[str]] | None = None,
+) -> Figure:
+    """A figure of rows of images, uint8 (H, W, 3), all of one size; None leaves a place empty.
+
+    Args:
+        names: of the rows; may have two lines.
+        colours: of a bar under the titles of some columns.
+        notes: a line of text under each image.
+    """
+    side = max(_resized(image).shape[0] for row in cells for image in row if image is not None)
+    across, down = side + GUTTER, side + GUTTER + (NOTE if notes else 0)
+    canvas = _canvas(cells, side, across, down)
+    wrapped = ["\n".join(shorten(line, 16) for line in textwrap.wrap(title, 15)[:2]) for title in titles]
+    left, above, edge = 82, 34 + 16 * max(title.count("\n") for title in wrapped), 6  # margins in pixels
+    width, height = left + canvas.shape[1] + edge, above + canvas.shape[0] + edge
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        """Pixels right of the images' left and above their top edge, as shares of the figure."""
+        return (left + x) / width, 1 - (above - y) / height
+
+    with house():
+        drawing = figure(width / DPI, height / DPI, constrained=False)
+        drawing.set_dpi(DPI)
+        drawing.figimage(canvas, left, edge)  # pixel for pixel
+        for i, title in enumerate(wrapped):
+            start = i * across
+            drawing.text(*at(start + side / 2, 10), title, ha="center", va="bottom", size=9.5, weight="bold", color=INK)
+            if i in colours:
+                ends = zip(at(start, 5), at(start + side, 5), strict=True)
+                drawing.add_artist(Line2D(*ends, color=colours[i], linewidth=3, solid_capstyle="butt"))
+        for j, name in enumerate(names):
+            lines = "\n".join(shorten(line, 11) for line in name.split("\n"))
+            drawing.text(*at(-8, -j * down - side / 2), lines, ha="right", va="center", size=8, color=MUTED)
+            for i, note in enumerate(notes[j] if notes else ()):
+                drawing.text(
+                    *at(i * across + side / 2, -j * down - side - 2), note, ha="center", va="top", size=8, color=MUTED
+                )
+    return drawing
+
+
+def _canvas(cells: Cells, side: int, across: int, down: int) -> np.ndarray:
+    canvas = np.full((len(cells) * down - GUTTER, max(map(len, cells)) * across - GUTTER, 3), 255, np.uint8)
+    for y, line in enumerate(cells):
+        for x, image in enumerate(line):
+            if image is not None:
+                whole = _resized(image)
+                canvas[y * down : y * down + len(whole), x * across : x * across + whole.shape[1]] = whole
+    return canvas
+
+
+def _resized(image: np.ndarray) -> np.ndarray:
+    """A small image with each pixel a square of several; a large one reduced."""
+    if image.shape[1] > LARGEST:
+        return np.asarray(Image.fromarray(np.asarray(image)).resize((LARGEST, LARGEST), Image.Resampling.LANCZOS))
+    zoom = max(1, -(-CELL // image.shape[1]))
+    return np.asarray(image).repeat(zoom, 0).repeat(zoom, 1)
