@@ -2,9 +2,11 @@
 
 Two VAEs, one per domain, whose codes mean the same: encode A, decode as B. What ties the codes together is the common
 prior N(0, I), the cycle, and the adversaries; the authors' later code (github.com/NVlabs/MUNIT, which made the
-published PyTorch numbers) shares no layers. Followed from it as well: q(z|x) = N(encoder(x), I), so that the KL is the
-mean square of the code (without its factor 1/2 and as a mean, not a sum, which the weight 0.01 goes with); and noise is
-added to the code in training only, so `translate` decodes the mean.
+published PyTorch numbers) shares no layers, and the paper's weight sharing is the option `shared_blocks`. It is on in
+`tiny`: where budgets are short, codes that share nothing may come to mean opposite things, such as black for white.
+Followed from that code as well: q(z|x) = N(encoder(x), I), so that the KL is the mean square of the code (without its
+factor 1/2 and as a mean, not a sum, which the weight 0.01 goes with); and noise is added to the code in training only,
+so `translate` decodes the mean.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class UNIT(Method):
         width: int = Field(64, ge=1, description="channels of the generator's first layer")
         downsamplings: int = Field(2, ge=1, description="halvings between image and code")
         blocks: int = Field(4, ge=1, description="residual blocks in each encoder and each decoder")
+        shared_blocks: int = Field(0, ge=0, description="innermost residual blocks that both domains share")
         discriminator_width: int = Field(64, ge=1, description="channels of each discriminator's first layer")
         discriminator_norm: Literal["none", "group"] = Field("none", description="the discriminators' normalisation")
         discriminator_layers: int = Field(4, ge=1, description="halvings in each discriminator")
@@ -53,6 +56,7 @@ class UNIT(Method):
             "width": 8,
             "downsamplings": 1,
             "blocks": 2,
+            "shared_blocks": 2,
             "discriminator_width": 24,
             "discriminator_norm": "group",
             "discriminator_layers": 3,
@@ -73,6 +77,8 @@ class UNIT(Method):
                 f"size {task.size} must be divisible by {2**params.downsamplings} and at least {smallest}; "
                 "change the data set's size, or downsamplings, scales or discriminator_layers"
             )
+        if params.shared_blocks > params.blocks:
+            raise ConfigError(f"shared_blocks {params.shared_blocks} must not exceed blocks {params.blocks}")
 
     @classmethod
     def assets(cls, params: Any) -> tuple[str, ...]:
@@ -89,6 +95,9 @@ class UNIT(Method):
             a=nn.MultiScaleDiscriminator(task.channels_a, *for_discriminator),
             b=nn.MultiScaleDiscriminator(task.channels_b, *for_discriminator),
         )
+        for i in range(p.shared_blocks):  # the encoder's last and the decoder's first (section 3, "weight-sharing")
+            self.generator.b.encoder[-1 - i] = self.generator.a.encoder[-1 - i]
+            self.generator.b.decoder[i] = self.generator.a.decoder[i]
         nn.init_weights(self.generator, "kaiming")
         nn.init_weights(self.discriminator, "normal", 0.02)
         self.perceptual = nn.PerceptualLoss() if p.lambda_perceptual else None

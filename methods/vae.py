@@ -10,6 +10,10 @@ Gaussian) around the decoder's image, whose one scale is the best for each batch
 arXiv:2006.13202), so the balance of the two terms is learned and beta = 1 is the bound itself. The code is a map, not
 a vector: each patch keeps its place, or the output would blur. Beta grows from 0 at first (Bowman et al. 2016), or the
 KL would be paid off by forgetting A before the decoder has use for it. `translate` decodes the posterior's mean.
+
+How `tiny` was chosen: benchmarks/vae-settings.yaml, on other fonts than those of the default benchmark (Sans to Bold,
+500 steps, seed 0). Laplace against Gaussian at beta 1: LPIPS 0.019 against 0.047, the Gaussian being blurred for its
+PSNR of 15.9 against 15.1 dB. Beta 0.3, 1 and 3 under Laplace: LPIPS 0.0177, 0.0190, 0.0204, PSNR 15.4, 15.1, 14.9.
 """
 
 from __future__ import annotations
@@ -48,6 +52,7 @@ class VAE(Method):
         "tiny": {
             "width": 24,
             "latent": 4,
+            "beta": 0.3,
             "downsamplings": 1,
             "blocks": 2,
             "lr": 2e-3,

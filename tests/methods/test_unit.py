@@ -9,7 +9,7 @@ from i2ibench.methods.unit import UNIT
 from i2ibench import nn
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Task
-from i2ibench.training import Turns
+from i2ibench.turns import Turns
 
 SMALL = {"width": 4, "blocks": 1, "discriminator_layers": 2, "scales": 2, "downsamplings": 1}
 
@@ -86,11 +86,30 @@ def test_translates_the_mean_code_without_noise_in_both_directions():
         assert torch.equal(back, method.generator.a.decode(method.generator.b.encode(x)))
 
 
+def test_shared_blocks_are_one_set_of_weights_in_the_middle_of_both_domains():
+    apart, shared = unit(blocks=2), unit(blocks=2, shared_blocks=1)
+    a, b = shared.generator.a, shared.generator.b
+    assert a.encoder[-1] is b.encoder[-1]
+    assert a.decoder[0] is b.decoder[0]
+    assert a.encoder[-2] is not b.encoder[-2]
+    assert a.decoder[1] is not b.decoder[1]
+    block = sum(p.numel() for p in a.encoder[-1].parameters())
+    assert shared.parameter_counts()["generator"] == apart.parameter_counts()["generator"] - 2 * block
+    with torch.no_grad():
+        for p in a.decoder[0].parameters():
+            p.add_(1)
+    again = unit(blocks=2, shared_blocks=1)
+    again.load_state_dict(shared.state_dict())
+    x = images()
+    assert torch.equal(again.translate(x, rng=torch.Generator()), shared.translate(x, rng=torch.Generator()))
+
+
 @pytest.mark.parametrize(
     ("size", "params", "problem"),
     [
         (34, {"downsamplings": 2}, "size 34 must be divisible by 4"),
         (32, {"discriminator_layers": 4, "scales": 3}, "at least 64"),
+        (64, {"blocks": 2, "shared_blocks": 3}, "shared_blocks 3 must not exceed blocks 2"),
     ],
 )
 def test_refuses_what_cannot_work(size, params, problem):
