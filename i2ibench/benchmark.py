@@ -6,20 +6,21 @@ import hashlib
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
-from i2ibench import __version__, assets, config, executors, plan
-from i2ibench.data import cache
+from i2ibench import __version__, assets, config, executors, jobs, plan, stopping
+from i2ibench.data import cache, fetch, named
 from i2ibench.data.images import Images
-from i2ibench.errors import DataError
-from i2ibench.job import Job
+from i2ibench.errors import DataError, Stopped, StoreError
+from i2ibench.job import Job, Outcome
 from i2ibench.monitor import Monitor
 from i2ibench.plan import DataPlan, Plan, TrialSpec
+from i2ibench.stopping import Stop
 from i2ibench.store import Store, require_writable
 
 BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default networks, generously
@@ -29,12 +30,13 @@ BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default ne
 class Summary:
     """How a run ended."""
 
-    report: Path  # index.html
+    report: Path | None  # index.html; None: others work on what is left, and the last of them writes it
     states: dict[str, str]  # trial id -> state
+    stopped: tuple[str, ...] = ()  # trials that were asked to stop by `i2ibench stop`
 
     @property
     def failed(self) -> list[str]:
-        return [trial for trial, state in self.states.items() if state == "failed"]
+        return [trial for trial, state in self.states.items() if state in ("failed", "damaged")]
 
 
 def load(file: Path | str, *, protocol: str | None = None) -> tuple[Plan, Store]:
@@ -55,6 +57,7 @@ def run(
     protocol: str | None = None,
     train: bool = True,
     rescore: bool = False,
+    wait: bool = True,
     console: Console | None = None,
 ) -> Summary:
     """Do what is missing of a benchmark, and write its report.
@@ -66,34 +69,62 @@ def run(
         protocol: score under this protocol in place of the file's.
         train: False: score and report what is trained already.
         rescore: score again what has scores already.
+        wait: False (with `local`): leave when others work on all that is left; the last of them writes the report.
         console: where to talk; default: standard output.
 
     Raises:
         I2IBenchError: bad input, before anything is written.
+        Stopped: a signal asked the run to leave; the trials at work have written checkpoints.
     """
     console = console or Console()
     executors.require_known(executor)
+    _fetch_data(file, console)
     the_plan, store = load(file, protocol=protocol)
-    pending = unfinished(the_plan, store, train=train, rescore=rescore)
+    before = _states(the_plan, store)
+    pending = _pending(the_plan, store, before, train=train, rescore=rescore)
+    outcomes: dict[str, Outcome] = {}
     if pending:
-        runner = executors.make(executor, ray_address)
-        _prepare(the_plan, store, pending, console)
-        jobs = [_job(the_plan, store, spec, train=train, rescore=rescore) for spec in pending]
-        with Monitor(the_plan, store, pending, console):
-            for _ in runner.run(jobs):
-                pass
-    states = {spec.id: _state(the_plan, store, spec) for spec in the_plan.trials}
-    return Summary(report(the_plan, store, protocol=protocol), states)
+        with Stop() as stop:
+            runner = executors.make(executor, ray_address, wait=wait)
+            _prepare(the_plan, store, pending, console)
+            for spec in pending:
+                stopping.take_back(store.trial(spec.id).path)
+            work = jobs.make(the_plan, store, pending, train=train, rescore=rescore)
+            with Monitor(the_plan, store, pending, console) as monitor, stop.orderly():
+                for job, outcome in runner.run(work, stop):
+                    if not job.shared and outcome.state != "done":
+                        outcomes[job.trial] = _remembered(store, job, outcome)
+                        monitor.ended(job.trial, outcomes[job.trial])
+            if stop.signal is not None:
+                raise Stopped(stop.signal)
+    states = before | {spec.id: _final_state(the_plan, store, spec, outcomes.get(spec.id)) for spec in pending}
+    stopped = tuple(trial for trial, outcome in outcomes.items() if outcome.state == "interrupted")
+    if not wait and any(state == "running" for state in states.values()):
+        return Summary(None, states, stopped)
+    return Summary(report(the_plan, store, protocol=protocol), states, stopped)
 
 
 def unfinished(the_plan: Plan, store: Store, *, train: bool = True, rescore: bool = False) -> list[TrialSpec]:
     """The trials that there is something to do for, each id once; without `train`, only those that are trained."""
+    return _pending(the_plan, store, _states(the_plan, store), train=train, rescore=rescore)
+
+
+def _states(the_plan: Plan, store: Store) -> dict[str, str]:
+    """The state of each trial; one that stands in several rows is done when all their scores are there."""
+    states: dict[str, str] = {}
+    for spec in the_plan.trials:
+        if states.get(spec.id, "done") == "done":
+            states[spec.id] = _state(the_plan, store, spec)
+    return states
+
+
+def _pending(the_plan: Plan, store: Store, states: dict[str, str], *, train: bool, rescore: bool) -> list[TrialSpec]:
     pending = {
         spec.id: spec
         for spec in the_plan.trials
-        if (rescore or _state(the_plan, store, spec) != "done") and (train or store.trial(spec.id).result() is not None)
+        if (rescore or states[spec.id] != "done") and (train or store.trial(spec.id).result() is not None)
     }
-    return sorted(pending.values(), key=lambda spec: spec.backward)  # those wait for the training of another
+    return list(pending.values())
 
 
 def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw: bool = False) -> Path:
@@ -115,6 +146,14 @@ def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw:
     page = write(the_plan, store, images, folder, command)
     stamp.write_text(drawn_from, encoding="utf-8")
     return page
+
+
+def _fetch_data(file: Path | str, console: Console) -> None:
+    """Bring the data sets that the file names, and this machine lacks, here: planning needs to see their files."""
+    for entry in config.load(Path(file)).data:
+        for name, local in named.needed(entry.keys.source or entry.key, entry.own, Path(file).absolute().parent):
+            with _progress(console, f"fetching {name}") as advance:
+                fetch.ensure(name, local, lambda line: console.print(line, highlight=False), advance)
 
 
 def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console: Console) -> None:
@@ -153,16 +192,27 @@ def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _job(the_plan: Plan, store: Store, spec: TrialSpec, *, train: bool, rescore: bool) -> Job:
-    """A trial's job: one, though it may stand in several rows that ask for different metrics."""
-    twins = [twin for twin in the_plan.trials if twin.id == spec.id]
-    metrics = dict.fromkeys(metric for twin in twins for metric in the_plan.metrics(twin))
-    protocol = the_plan.protocol.model_dump(mode="json")
-    return Job(plan.to_json(spec), str(store.path), protocol, tuple(metrics), train, rescore)
+def _remembered(store: Store, job: Job, outcome: Outcome) -> Outcome:
+    """A failure that its own process could not write down is written down here, if the disk allows it."""
+    if outcome.state == "failed" and not outcome.recorded:
+        with suppress(OSError, StoreError):
+            store.trial(job.trial).write_error("FAILED", outcome.error)
+    return outcome
 
 
 def _state(the_plan: Plan, store: Store, spec: TrialSpec) -> str:
-    return store.trial(spec.id).state(the_plan.protocol.key(), the_plan.metrics(spec))
+    return store.trial(spec.id).state(spec.score_key(the_plan.protocol), the_plan.metrics(spec))
+
+
+def _final_state(the_plan: Plan, store: Store, spec: TrialSpec, outcome: Outcome | None) -> str:
+    """What the store says, but for what it could not be told: a full disk, a damaged file."""
+    try:
+        state = _state(the_plan, store, spec)
+    except StoreError:
+        return "damaged"
+    if outcome is None or state in ("done", "failed"):
+        return state
+    return outcome.state
 
 
 def _digest(the_plan: Plan, store: Store) -> str:
@@ -173,7 +223,7 @@ def _digest(the_plan: Plan, store: Store) -> str:
         for file in (
             folder / "result.json",
             folder / "error.json",
-            folder / "scores" / f"{the_plan.protocol.key()}.json",
+            folder / "scores" / f"{spec.score_key(the_plan.protocol)}.json",
         ):
             status = file.stat() if file.exists() else None
             digest.update(repr((file.name, status and (status.st_mtime_ns, status.st_size))).encode())

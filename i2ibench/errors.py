@@ -29,3 +29,19 @@ class TrialError(I2IBenchError):
 
 class DivergedError(TrialError):
     """A loss became NaN or infinite. The message names the step and the loss."""
+
+
+class CrashedError(TrialError):
+    """A process that worked on the trial was killed. Nothing is known to be wrong with the trial: begin it again."""
+
+
+class Interrupted(I2IBenchError):
+    """A trial that was asked to stop: its checkpoint is written, and the next run goes on from it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the whole run to leave."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__()
+        self.signal = signal

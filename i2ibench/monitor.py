@@ -14,17 +14,26 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from i2ibench import lease
+from i2ibench.errors import StoreError
+from i2ibench.job import Outcome
 from i2ibench.plan import Plan, TrialSpec
 from i2ibench.store import Store
 
 STYLES = {
     "done": "green",
     "failed": "bold red",
+    "damaged": "bold red",
+    "interrupted": "yellow",
+    "starting": "cyan",
     "running": "cyan",
     "training": "cyan",
     "translating": "cyan",
     "scoring": "cyan",
 }
+AT_WORK = ("starting", "running", "training", "translating", "scoring", "hung")
+SPOKEN = ("training", "translating", "scoring", "done", "failed", "damaged")  # worth a line where there is no table
+QUIET_SHARE = 0.1  # of the time, at most, that goes into looking at the store: there may be thousands of trials
 PLAIN_SECONDS = 30.0  # between two lines about one running trial
 MOST_ROWS = 40
 
@@ -41,6 +50,9 @@ class Row:
     loss: float | None = None
     eta_seconds: float | None = None
     error: str | None = None
+    host: str = ""  # where it is worked on
+    restarts: str = ""  # SLURM_RESTART_COUNT there
+    beat_seconds: float | None = None  # since its last heartbeat
 
     def line(self) -> str:
         """The row in one plain line."""
@@ -58,16 +70,22 @@ def rows(plan: Plan, store: Store, specs: Sequence[TrialSpec] | None = None) -> 
     return [_row(plan, store, spec) for spec in (plan.trials if specs is None else specs)]
 
 
-def table(rows: Sequence[Row], *, title: str = "") -> RenderableType:
-    """The rows as a rich table, the running and failed ones first where there are too many to show."""
+def table(rows: Sequence[Row], *, title: str = "", hosts: bool = False) -> RenderableType:
+    """The rows as a rich table, the running and failed ones first where there are too many to show.
+
+    `hosts` adds who works on each, when its heart last beat, and how often Slurm has begun it again.
+    """
     view = Table(title=title or None, title_justify="left", header_style="bold", expand=False)
     for name in ("method", "data", "seed", "state"):
         view.add_column(name, overflow="fold", no_wrap=name in ("seed", "state"))
     for name in ("step", "images/s", "loss", "left"):
         view.add_column(name, justify="right", no_wrap=True)
+    restarts = any(row.restarts for row in rows)
+    for name in ("host", "heartbeat", *(["restarts"] if restarts else [])) if hosts else ():
+        view.add_column(name, no_wrap=True)
     order = sorted(rows, key=lambda row: row.state in ("missing", "queued", "done")) if len(rows) > MOST_ROWS else rows
     for row in order[:MOST_ROWS]:
-        view.add_row(
+        cells: list[RenderableType] = [
             Text(row.spec.label),
             Text(row.spec.data),
             str(row.spec.seed),
@@ -76,7 +94,11 @@ def table(rows: Sequence[Row], *, title: str = "") -> RenderableType:
             f"{row.images_per_second:.0f}" if row.images_per_second else "",
             f"{row.loss:.3g}" if row.loss is not None else "",
             duration(row.eta_seconds) if row.eta_seconds is not None else "",
-        )
+        ]
+        if hosts:
+            beat = f"{row.beat_seconds:.0f} s ago" if row.beat_seconds is not None else ""
+            cells += [Text(row.host), beat, *([Text(row.restarts)] if restarts else [])]
+        view.add_row(*cells)
     failures = [Text(row.line(), style="red") for row in rows if row.error]
     hidden = [Text(f"and {len(order) - MOST_ROWS} more", style="dim")] if len(order) > MOST_ROWS else []
     return Group(view, *hidden, *failures)
@@ -94,10 +116,17 @@ class Monitor(AbstractContextManager["Monitor"]):
 
     def __init__(self, plan: Plan, store: Store, specs: Sequence[TrialSpec], console: Console) -> None:
         self._plan, self._store, self._specs, self._console = plan, store, specs, console
+        self._rows = {spec.id: Row(spec, "missing") for spec in specs}
+        self._outcomes: dict[str, Outcome] = {}
+        self._look_again = -float("inf")
         self._said: dict[str, tuple[str, float]] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._live: Live | None = None
+
+    def ended(self, trial: str, outcome: Outcome) -> None:
+        """Remember an end that is not a good one: perhaps the store could not be told, since its disk is full."""
+        self._outcomes[trial] = outcome
 
     def __enter__(self) -> Monitor:
         if self._console.is_terminal:
@@ -109,6 +138,7 @@ class Monitor(AbstractContextManager["Monitor"]):
         return self
 
     def __exit__(self, *exception: Any) -> None:
+        self._look_again = -float("inf")
         if self._live is not None:
             self._live.stop()
         if self._thread is not None:
@@ -116,9 +146,24 @@ class Monitor(AbstractContextManager["Monitor"]):
             self._thread.join()
             self._speak()
 
+    def _look(self) -> list[Row]:
+        """The rows as they are, or were a while ago where to look at all of them takes long."""
+        began = time.monotonic()
+        if began >= self._look_again:
+            for spec in self._specs:
+                if self._rows[spec.id].state != "done":
+                    self._rows[spec.id] = self._as_told(_row(self._plan, self._store, spec))
+            self._look_again = time.monotonic() + (time.monotonic() - began) / QUIET_SHARE
+        return list(self._rows.values())
+
+    def _as_told(self, row: Row) -> Row:
+        told = self._outcomes.get(row.spec.id)
+        if told is None or row.state in ("done", "failed", "damaged"):
+            return row
+        return replace(row, state=told.state, error=told.error or None)
+
     def _view(self) -> RenderableType:
-        found = rows(self._plan, self._store, self._specs)
-        queued = [replace(row, state="queued") if row.state in ("missing", "trained") else row for row in found]
+        queued = [replace(row, state="queued") if row.state in ("missing", "trained") else row for row in self._look()]
         return table(queued, title=self._plan.name)
 
     def _talk(self) -> None:
@@ -127,21 +172,37 @@ class Monitor(AbstractContextManager["Monitor"]):
 
     def _speak(self) -> None:
         now = time.monotonic()
-        for row in rows(self._plan, self._store, self._specs):
-            state, when = self._said.get(row.spec.id, ("missing", now))
-            if row.state != state or (row.state == "training" and now - when > PLAIN_SECONDS):
-                self._console.print(row.line(), highlight=False, markup=False, soft_wrap=True)
-                self._said[row.spec.id] = (row.state, now)
+        for row in self._look():
+            state, when = self._said.get(row.spec.id, ("", now))
+            if row.state not in SPOKEN or (row.state == state and (state != "training" or now - when < PLAIN_SECONDS)):
+                continue
+            self._console.print(row.line(), highlight=False, markup=False, soft_wrap=True)
+            self._said[row.spec.id] = (row.state, now)
 
 
 def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
+    """One trial's row; files of the store that are damaged are a row, too, and no reason to end a run."""
     trial = store.trial(spec.id)
-    state = trial.state(plan.protocol.key(), plan.metrics(spec))
-    if state == "failed":
-        error = trial.error() or {}
-        return Row(spec, state, error=f"{error.get('error', '')} (log: {error.get('log', '')})")
-    progress = trial.progress() if state == "running" else None
-    if progress is None:
-        return Row(spec, state)
-    keys = ("step", "steps", "images_per_second", "loss", "eta_seconds")
-    return Row(spec, progress["state"], **{key: progress.get(key) for key in keys})
+    try:
+        state = trial.state(spec.score_key(plan.protocol), plan.metrics(spec))
+        if state == "failed":
+            error = trial.error() or {}
+            return Row(spec, state, error=f"{error.get('error', '')} (log: {error.get('log', '')})")
+        if state != "running":
+            return Row(spec, state)
+        progress = trial.progress() or {"state": "starting"}
+    except StoreError as error:
+        return Row(spec, "damaged", error=str(error))
+    held = lease.holder(trial.path)
+    return Row(
+        spec,
+        "running" if progress["state"] == "done" else progress["state"],
+        step=progress.get("step"),
+        steps=progress.get("steps"),
+        images_per_second=progress.get("images_per_second"),
+        loss=progress.get("loss"),
+        eta_seconds=progress.get("eta_seconds"),
+        host=held.host if held else "",
+        restarts=held.restarts if held else "",
+        beat_seconds=held.age() if held else None,
+    )

@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from i2ibench import registry
+from i2ibench import registry, scored
 from i2ibench.config import Config, Entry, Resources, Training, overlay, validate
+from i2ibench.config import protocol as protocol_at
 from i2ibench.data.source import Source, SourceParams
 from i2ibench.errors import ConfigError, DataError
 from i2ibench.method import Method, Pairing, Task
@@ -21,7 +22,8 @@ from i2ibench.provenance import code_digest, training_digest
 from i2ibench.store import Store
 
 OF_DISCRIMINATORS = ("ttur", "spectral_norm", "r1", "diffaugment")  # settings that a method without any cannot use
-BOOKKEEPING = ("log_every", "checkpoint_every")  # settings of the training that cannot change its numbers
+# Settings of the training that cannot change its numbers.
+BOOKKEEPING = ("log_every", "checkpoint_every", "limit_minutes", "hang_seconds")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ class TrialSpec:
     seed: int
     training: dict[str, Any]
     resources: dict[str, Any]
+    multimodal: bool = False
+    bidirectional: bool = False
+    declared: str = ""  # hash of what the data set says of its images for scores alone (`Source.declared`)
+
+    def score_key(self, protocol: Protocol) -> str:
+        """What its scores under a protocol are kept by: they depend on the data set's labels, the training does not."""
+        return f"{protocol.key()}-{self.declared}" if self.declared else protocol.key()
 
     @property
     def backward(self) -> bool:
@@ -73,6 +82,7 @@ class DataPlan:
     source: Source = field(repr=False)
     fingerprint: str
     metrics: tuple[str, ...]
+    declared: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,10 +99,11 @@ class Plan:
     reports: str
     text: str  # the YAML as run
     file: str
+    evaluation: dict[str, Any] = field(default_factory=dict)  # resources of each scoring
 
     def metrics(self, spec: TrialSpec) -> tuple[str, ...]:
-        """What a trial is scored by: its data set's metrics, less those of pairs where its outputs have none."""
-        return tuple(m for m in self.data[spec.data].metrics if spec.scores_pairs or not METRICS[m].needs_pairs)
+        """What a trial is scored by: its data set's metrics, less those that its method cannot have."""
+        return tuple(m for m in self.data[spec.data].metrics if not METRICS[m].needs & scored.lacking(spec))
 
     @cached_property
     def all_metrics(self) -> tuple[str, ...]:
@@ -141,18 +152,21 @@ def make(config: Config, protocol: str | None = None) -> Plan:
             trials += [
                 _spec(config, entry, method, params, data_entry, data_plan, settings, resources, seed) for seed in seeds
             ]
-    return Plan(
+    the_plan = Plan(
         name=config.name,
         trials=tuple(trials),
         skipped=tuple(skipped),
         data=data,
         protocol=the_protocol,
+        evaluation=config.header.evaluation.resources.model_dump(mode="json"),
         assets=tuple(assets),
         store=config.header.store,
         reports=config.header.reports,
         text=config.text,
         file=str(config.file),
     )
+    scored.check(config, the_plan)
+    return the_plan
 
 
 def _spec(
@@ -202,6 +216,9 @@ def _spec(
         seed=seed,
         training=settings,
         resources=resources.model_dump(mode="json"),
+        multimodal=method.multimodal,
+        bidirectional=method.bidirectional,
+        declared=data.declared,
     )
 
 
@@ -218,42 +235,11 @@ def _data(config: Config, entry: Entry, protocol: Protocol) -> DataPlan:
         source = known[kind](params, _base(config))
         store = Store(config.header.store)  # remembers the hashes of files, but is not made by planning
         fingerprint = source.fingerprint(store.data_cache if store.path.exists() else None)
+        declared = source.declared()
     except DataError as error:
         raise config.error(entry.path, str(error)) from None
-    metrics = _metrics(config, entry, source, protocol)
-    return DataPlan(entry.label, config.document.where(entry.path), source, fingerprint, metrics)
-
-
-def _metrics(config: Config, entry: Entry, source: Source, protocol: Protocol) -> tuple[str, ...]:
-    """The data set's own metrics, else the benchmark's, else all that can be had for it."""
-    for names, path in (
-        (entry.keys.metrics, (*entry.path, "metrics")),
-        (config.header.evaluation.metrics, ("evaluation", "metrics")),
-    ):
-        if names is None:
-            continue
-        if not names:
-            raise config.error(path, f"name at least one metric; available: {', '.join(METRICS)}")
-        for i, name in enumerate(names):
-            if name not in METRICS:
-                raise config.error((*path, i), f"unknown metric '{name}'; {registry.did_you_mean(name, METRICS)}")
-            if hindrance := _hindrance(name, entry, source, protocol):
-                raise config.error((*path, i), hindrance)
-        return tuple(metric for metric in METRICS if metric in names)
-    return tuple(metric for metric in METRICS if not _hindrance(metric, entry, source, protocol))
-
-
-def _hindrance(metric: str, entry: Entry, source: Source, protocol: Protocol) -> str | None:
-    """Why a data set cannot be scored by a metric, and what to do; None if it can."""
-    if METRICS[metric].needs_pairs and source.pairing == "unpaired":
-        free = ", ".join(m for m in METRICS if not METRICS[m].needs_pairs)
-        return (
-            f"metric '{metric}' compares outputs with their targets, and data set '{entry.label}' is unpaired; "
-            f"there, use {free} (`metrics:` of the data set)"
-        )
-    if source.params.size < protocol.smallest(metric):
-        return f"metric '{metric}' needs images of {protocol.smallest(metric)} pixels; raise size, or leave it out"
-    return None
+    metrics = scored.of_data(config, entry, source, protocol)
+    return DataPlan(entry.label, config.document.where(entry.path), source, fingerprint, metrics, declared)
 
 
 def _method_class(config: Config, entry: Entry) -> type[Method]:
@@ -318,10 +304,7 @@ def _check_options(config: Config, entry: Entry, method: type[Method], data: Ent
 def _protocol(config: Config, override: str | None) -> Protocol:
     if override is not None:
         return resolve(override)
-    try:
-        return resolve(config.header.evaluation.protocol)
-    except ConfigError as error:
-        raise config.error(("evaluation", "protocol"), str(error)) from None
+    return protocol_at(config.header.evaluation.protocol, config.document, ("evaluation", "protocol"))
 
 
 def _base(config: Config) -> Path:

@@ -14,20 +14,40 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+DIFF_CHARACTERS = 50_000  # of `git diff`, kept with each trial
 PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow")
 # What a trained network depends on besides its method's own file.
-TRAINING_CODE = ("nn/*.py", "data/batches.py", "training.py", "trial.py", "translation.py", "options.py", "method.py")
+TRAINING_CODE = (
+    "nn/*.py",
+    "data/batches.py",
+    "build.py",
+    "distributed.py",
+    "helper.py",
+    "method.py",
+    "options.py",
+    "randomness.py",
+    "training.py",
+    "translation.py",
+    "trial.py",
+    "turns.py",
+)
+
+
+@cache
+def _meaning(source: bytes) -> bytes:
+    """A file's syntax tree without docstrings. Remembered: a large plan asks for the same few files."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+            node.body = node.body[1:]
+    return ast.dump(tree).encode()
 
 
 def code_digest(*files: Path) -> str:
     """A hash of what Python files do: of their syntax trees, so that comments, docstrings and layout do not count."""
     digest = hashlib.sha256()
     for file in files:
-        tree = ast.parse(file.read_bytes())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
-                node.body = node.body[1:]
-        digest.update(ast.dump(tree).encode())
+        digest.update(_meaning(file.read_bytes()))
     return digest.hexdigest()
 
 
@@ -50,7 +70,7 @@ def packages() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """Revision of the repository around `folder`, and whether files in it were changed; empty outside of one."""
+    """Revision of the repository around `folder`, and how its files were changed since; empty outside of one."""
 
     def git(*arguments: str) -> str:
         run = subprocess.run(
@@ -61,7 +81,8 @@ def git_state(folder: Path) -> dict[str, Any]:
     try:
         return {
             "revision": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+            "dirty": bool(diff := git("diff", "HEAD")),
+            **({"diff": diff[:DIFF_CHARACTERS]} if diff else {}),
         }
     except (OSError, subprocess.SubprocessError):
         return {}

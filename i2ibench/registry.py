@@ -75,8 +75,13 @@ def sources() -> dict[str, type[Source]]:
     """The kinds of data set, by the name that `source:` takes."""
     from i2ibench.data.folder import Folder
     from i2ibench.data.glyphs import Glyphs
+    from i2ibench.data.lists import List
+    from i2ibench.data.named import sources as named
+    from i2ibench.data.shapes import Shapes
+    from i2ibench.data.shards import WebDataset
 
-    return {source.name: source for source in (Glyphs, Folder)}
+    kinds: tuple[type[Source], ...] = (Glyphs, Shapes, Folder, List, WebDataset)
+    return {**{source.name: source for source in kinds}, **named()}
 
 
 def _only_method(module: ModuleType, name: str) -> type[Method]:

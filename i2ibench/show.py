@@ -1,25 +1,25 @@
-"""What the listing commands print: plans, methods, data sets, weights, and the state of the installation."""
+"""What the listing commands print: plans, methods, and the state of the installation."""
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from i2ibench import assets as asset_cache
-from i2ibench import monitor, provenance, registry
+from i2ibench import lease, monitor, provenance, registry, show_assets, stopping
+from i2ibench.errors import ConfigError
 from i2ibench.method import PRESET_SIZES, Method, Task
-from i2ibench.metrics.catalog import METRICS
-from i2ibench.metrics.protocol import PROTOCOLS
-from i2ibench.plan import Plan
+from i2ibench.plan import Plan, TrialSpec
 from i2ibench.settings import Settings
+from i2ibench.stopping import LOOK_SECONDS
 from i2ibench.store import Store
 
 # Cut off nothing where the output goes into a file or a pipe.
@@ -28,7 +28,7 @@ console = Console(width=None if sys.stdout.isatty() else 1000)
 
 def plan(the_plan: Plan, store: Store) -> None:
     rows = monitor.rows(the_plan, store)
-    _table(
+    table(
         ("method", "data", "seed", "steps", "state", "trial"),
         (
             (
@@ -67,7 +67,46 @@ def plan_json(the_plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def status(the_plan: Plan, store: Store) -> None:
-    console.print(monitor.table(monitor.rows(the_plan, store), title=the_plan.name))
+    console.print(monitor.table(monitor.rows(the_plan, store), title=the_plan.name, hosts=True))
+
+
+def stop(the_plan: Plan, store: Store, names: Iterable[str]) -> None:
+    """Ask trials to stop: those named (by a prefix of their id, or by label), else all that are not done."""
+    wanted = tuple(names)
+    rows = [row for row in monitor.rows(the_plan, store) if row.state != "done"]
+    for name in wanted:
+        if not any(_named(row.spec, name) for row in rows):
+            raise ConfigError(f"no unfinished trial is called '{name}'; `i2ibench plan {the_plan.file}` lists them")
+    chosen = {row.spec.id: row for row in rows if not wanted or any(_named(row.spec, name) for name in wanted)}
+    for trial in chosen:
+        stopping.request(store.trial(trial).path)
+    running = sum(row.state in monitor.AT_WORK for row in chosen.values())
+    console.print(f"asked {len(chosen)} trials to stop, {running} of them at work; the next run goes on with them")
+
+
+def _named(spec: TrialSpec, name: str) -> bool:
+    return spec.id.startswith(name) or spec.label == name
+
+
+def logs(store: Store, name: str, *, follow: bool) -> None:
+    """Print the log of a trial, by the beginning of its id; as it grows until the trial has ended, if asked to."""
+    found = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/log.txt"))
+    exact = [folder for folder in found if folder.name == name]
+    if len(exact or found) != 1:
+        some = ", ".join(folder.name for folder in found[:5]) + (", ..." if len(found) > 5 else "")
+        hint = f"say which of {some}" if found else "`i2ibench plan` lists them, and --store says where they are"
+        raise ConfigError(f"{len(found) or 'no'} trials of {store.path} that have a log begin with '{name}'; {hint}")
+    trial = store.trial((exact or found)[0].name)
+    read = 0
+    while True:
+        ended = lease.holder(trial.path) is None and (trial.path / "result.json").exists()  # before its last lines
+        with (trial.path / "log.txt").open(encoding="utf-8", errors="replace") as log:
+            log.seek(read)
+            print(log.read(), end="", flush=True)
+            read = log.tell()
+        if not follow or ended:
+            return
+        time.sleep(LOOK_SECONDS)
 
 
 def methods() -> None:
@@ -84,7 +123,7 @@ def methods() -> None:
                 "\n".join(f"{preset} {count:,}" for preset, count in counts.items()) or "-",
             )
         )
-    _table(("method", "paper", "trains on", "can do", "parameters"), rows)
+    table(("method", "paper", "trains on", "can do", "parameters"), rows)
     console.print("Parameters are those of all networks of a preset, at its own image size.", style="dim")
 
 
@@ -114,31 +153,29 @@ def network_sizes(method: type[Method], preset: str) -> dict[str, int]:
     values = {key: value for key, value in method.presets[preset].items() if key != "training"}
     with torch.device("meta"):  # shapes alone: the paper's networks would take seconds to initialise
         built = method(method.Params(**values), Task(3, 3, PRESET_SIZES[preset]))
-    sizes = {}
+    sizes: dict[str, int] = {}
+    counted: set[torch.nn.Parameter] = set()
     for player in method.players:
         module = getattr(built, player)
         parts = module.items() if isinstance(module, torch.nn.ModuleDict) else [("", module)]
         for part, network in parts:
-            sizes[f"{player}.{part}".rstrip(".")] = sum(p.numel() for p in network.parameters())
+            own = set(network.parameters()) - counted  # what networks share counts once
+            sizes[f"{player}.{part}".rstrip(".")] = sum(p.numel() for p in own)
+            counted |= own
     return sizes
 
 
 def method_keys(name: str) -> None:
     """The parameters of a method, with their defaults, and its presets."""
     method = registry.method(name)
-    _keys(method.Params)
+    keys(method.Params)
     for preset, values in method.presets.items():
         console.print(f"preset {preset}: {dict(values)}", markup=False, highlight=False, soft_wrap=True)
 
 
-def datasets() -> None:
-    for name, source in registry.sources().items():
-        console.print(Text(f"{name}: {source.description}", style="bold"))
-        _keys(source.Params)
-
-
-def _keys(model: type[Settings]) -> None:
-    _table(
+def keys(model: type[Settings]) -> None:
+    """The keys of a model, with their defaults and meanings."""
+    table(
         ("key", "default", "meaning"),
         (
             (key, "required" if field.is_required() else repr(field.default), field.description or "")
@@ -163,30 +200,11 @@ def doctor() -> None:
         )
     )
     rows.append(("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", "not set: a cluster of this machine's own is started")))
-    _table(("what", "found"), rows)
-    assets()
+    table(("what", "found"), rows)
+    show_assets.listing()
 
 
-def assets() -> None:
-    _table(
-        ("weights", "state", "needed by", "file"),
-        ((found.asset.name, found.state, found.asset.needed_by, found.path) for found in asset_cache.status()),
-    )
-
-
-def fetch(names: list[str], source: Path | None) -> None:
-    """Fetch weights, or take them from a file; without names, those of the offline protocol."""
-    if source is not None:
-        names = asset_cache.install(source)
-    for name in names or PROTOCOLS["offline"].assets(METRICS):
-        console.print(f"{name}: {asset_cache.ensure(name, say=_say)}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+def table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     view = Table(header_style="bold")
     for name in header:
         view.add_column(name, overflow="fold")

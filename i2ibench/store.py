@@ -1,6 +1,8 @@
 """One directory per trial: atomic, resumable, never half-written. The store is the only truth about what was done.
 
 <store>/<trial id>/
+    lease-<n>.json        who works on it now (`lease`); its time of modification is the heartbeat
+    stop                  asks whoever works on it to leave (`stopping`)
     spec.json             what the trial is
     progress.json         what it is doing (state, step, rate, time left), rewritten as it runs
     log.txt               what it printed, tracebacks included
@@ -8,6 +10,8 @@
     weights.pt            the trained networks
     training.json         what training them cost, written when they are whole
     outputs.npy           the translated test images, uint8 (N, H, W, 3)
+    styles.npy            several translations of some of them, (M, n, H, W, 3), and
+    cycled.npy            the outputs translated back: made by scoring, where a metric asks for them
     curves.jsonl          losses against steps and seconds
     result.json           written last: it is there, or the trial is not trained
     scores/<key>.json     one per evaluation protocol, with per-image values in <key>.npz
@@ -24,23 +28,21 @@ import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
+from i2ibench import lease
 from i2ibench.errors import StoreError
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
-
-STALE_SECONDS = 60.0  # a trial that has not said anything for so long is taken for dead
 
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file that appears under `path` only when the block ends well: written aside, synced, renamed."""
+    """Open a file that appears under `path` only when the block ends well: written aside, synced, renamed.
+
+    An OSError of writing (a full disk) leaves nothing behind and names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -50,8 +52,10 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             os.fsync(file.fileno())
         Path(aside).chmod(0o644)  # mkstemp's 0600 would hide results from the rest of the group
         Path(aside).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(aside).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -92,14 +96,6 @@ class Trial:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = path.name
-
-    @cached_property
-    def lock(self) -> BaseFileLock:
-        """Held by whoever works on the trial, so that two drivers on one store do it once."""
-        from filelock import FileLock
-
-        self.path.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path / ".lock")
 
     def spec(self) -> dict[str, Any] | None:
         return read_json(self.path / "spec.json")
@@ -150,10 +146,7 @@ class Trial:
         else:
             begun = any(self.path.glob("checkpoints/*.pt")) or (self.path / "training.json").exists()
             state = "interrupted" if begun else "missing"
-        progress = self.progress()
-        if progress is not None and progress["state"] != "done" and time.time() - progress["updated"] < STALE_SECONDS:
-            return "running"
-        return state
+        return "running" if lease.holder(self.path) is not None else state
 
     def write_spec(self, spec: Mapping[str, Any]) -> None:
         write_json(self.path / "spec.json", spec)
@@ -189,7 +182,8 @@ class Trial:
         write_json(self.path / "scores" / f"{key}.json", scores)
 
     def write_error(self, kind: str, message: str) -> None:
-        write_json(self.path / "error.json", {"kind": kind, "error": message, "log": str(self.path / "log.txt")})
+        content = {"kind": kind, "error": message, "log": str(self.path / "log.txt"), "time": time.time()}
+        write_json(self.path / "error.json", content)
 
     def clear_error(self) -> None:
         (self.path / "error.json").unlink(missing_ok=True)

@@ -74,7 +74,7 @@ def test_what_changes_the_numbers_changes_the_id(benchmark_file: Write, change: 
     assert before["copy", 0] == after["copy", 0], "copy does not train"
 
 
-@pytest.mark.parametrize("training", ["log_every: 7", "checkpoint_every: 9"])
+@pytest.mark.parametrize("training", ["log_every: 7", "checkpoint_every: 9", "limit_minutes: 3", "hang_seconds: null"])
 def test_what_does_not_change_the_numbers_does_not_change_the_id(benchmark_file: Write, training: str) -> None:
     assert ids(variant(benchmark_file)) == ids(variant(benchmark_file, training=training))
 

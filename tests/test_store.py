@@ -1,16 +1,15 @@
 """The store: atomic files, and states that say what is true."""
 
 import errno
-import json
 import os
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from i2ibench import lease
 from i2ibench.errors import StoreError
-from i2ibench.store import STALE_SECONDS, Store, atomic_write, read_json, require_writable
+from i2ibench.store import Store, atomic_write, read_json, require_writable
 
 
 @pytest.fixture
@@ -30,13 +29,12 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_states_of_a_trial_follow_its_files(trial) -> None:
     key = "p"
     assert trial.state(key) == "missing"
-    trial.write_progress("training", step=1)
-    assert trial.state(key) == "running"
-    (trial.path / "checkpoints").mkdir()
-    (trial.path / "checkpoints" / "000000001-aa.pt").touch()
-    stale = json.loads((trial.path / "progress.json").read_text()) | {"updated": time.time() - STALE_SECONDS - 1}
-    (trial.path / "progress.json").write_text(json.dumps(stale))
-    assert trial.state(key) == "interrupted", "nobody has said anything for a while"
+    with lease.acquire(trial.path):
+        assert trial.state(key) == "running"
+        (trial.path / "checkpoints").mkdir()
+        (trial.path / "checkpoints" / "000000001-aa.pt").touch()
+        assert trial.state(key) == "running"
+    assert trial.state(key) == "interrupted", "nobody works on it any more"
     trial.write_error("FAILED", "boom")
     assert trial.state(key) == "failed"
     trial.clear_error()

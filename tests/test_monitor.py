@@ -1,0 +1,78 @@
+"""Watching and steering from another terminal: rows of the store as it is, damaged too; `stop` and `logs`."""
+
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from i2ibench import benchmark, jobs, lease, monitor, show, stopping
+from i2ibench.errors import ConfigError
+from i2ibench.executors.local import LocalExecutor
+from i2ibench.job import Outcome
+
+Write = Callable[..., Path]
+
+
+def text(renderable: object) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(renderable)
+    return out.getvalue()
+
+
+def test_a_row_says_who_works_on_it_and_when_its_heart_last_beat(
+    benchmark_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    trial = store.trial(plan.trials[1].id)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "2")
+    with lease.acquire(trial.path):
+        trial.write_progress("training", step=3, steps=6, images_per_second=10.0, loss=0.5, eta_seconds=75.0)
+        (file,) = trial.path.glob("lease-*.json")
+        os.utime(file, (time.time() - 30,) * 2)
+        (_, row) = monitor.rows(plan, store)
+        assert (row.state, row.step, row.restarts, row.host) == ("training", 3, "2", os.uname().nodename)
+        assert 25 < row.beat_seconds < 45
+        shown = text(monitor.table([row], hosts=True))
+    for word in ("training", "3/6", "1:15", os.uname().nodename, "s ago", "restarts"):
+        assert word in shown
+    assert monitor.rows(plan, store)[1].state == "missing"
+
+
+@pytest.mark.parametrize("name", ["result.json", "error.json"])
+def test_a_damaged_file_is_a_row_and_no_crash(benchmark_file: Write, name: str) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    trial = store.trial(plan.trials[0].id)
+    trial.path.mkdir(parents=True)
+    (trial.path / name).write_text('{"id": ')
+    row, other = monitor.rows(plan, store)
+    assert row.state == "damaged"
+    assert name in row.error
+    assert other.state == "missing"
+    out = io.StringIO()
+    with monitor.Monitor(plan, store, plan.trials, Console(file=out, width=300)) as watching:
+        watching.ended(plan.trials[1].id, Outcome("failed", "the disk is full", recorded=False))
+    assert "damaged" in out.getvalue()
+    assert "failed: the disk is full" in out.getvalue(), "what the store could not be told is said all the same"
+
+
+def test_stop_asks_and_a_run_heeds_it(benchmark_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    with pytest.raises(ConfigError, match="no unfinished trial is called 'nobody'"):
+        show.stop(plan, store, ["nobody"])
+    show.stop(plan, store, ["tiny"])
+    asked = [stopping.requested(store.trial(spec.id).path) for spec in plan.trials]
+    assert asked == [False, True]
+    outcomes = {
+        job.trial: outcome.state
+        for job, outcome in LocalExecutor().run(jobs.make(plan, store, plan.trials), stopping.Stop())
+    }
+    assert outcomes == {plan.trials[0].id: "done", plan.trials[1].id: "interrupted"}
+    assert store.trial(plan.trials[1].id).result() is None
+    show.logs(store, plan.trials[0].id[:8], follow=True)
+    assert "finished" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"no trials of .* begin with 'tiny-x'"):
+        show.logs(store, "tiny-x", follow=False)
