@@ -39,12 +39,13 @@ class Batch:
     """One training batch: `a` (N, channels_a, H, W) and `b` (N, channels_b, H, W), float32 in [-1, 1].
 
     For a paired method `a[i]` and `b[i]` belong together; for an unpaired one they do not.
-    `progress` is the share of the budget that is used, in [0, 1).
+    `progress` is the share of the budget that is used, in [0, 1); `step` counts the training steps, from 0.
     """
 
     a: Tensor
     b: Tensor
     progress: float = 0.0
+    step: int = 0
 
 
 class Losses(Protocol):
@@ -95,6 +96,7 @@ class Method:
     players: ClassVar[tuple[str, ...]] = ()  # attribute names; the first is the generator. Empty: nothing to train
     multimodal: ClassVar[bool] = False  # translate() gives another sample for another rng
     bidirectional: ClassVar[bool] = False  # translate_back() exists
+    exemplars: ClassVar[bool] = False  # translate_like() exists, and translate_back_like() if it is bidirectional
     inference: ClassVar[Literal["eval", "train"]] = (
         "eval"  # "train": dropout and batch statistics stay on, one image at a time
     )
@@ -126,7 +128,11 @@ class Method:
         """Look once at all training images, uint8 (N, C, H, W), before training. Most methods need not."""
 
     def step(self, batch: Batch, turn: Turn) -> None:
-        """One training step: each player takes its turn."""
+        """One training step: each player takes its turn.
+
+        It may be called on a part of the batch (micro-batches, several GPUs), and then takes the same turns, with the
+        same terms, on each: they may hang on `batch.step` and `batch.progress`, but not on the images or on chance.
+        """
 
     def translate_back(self, b: Tensor, *, rng: torch.Generator) -> Tensor:
         """Map B to A, where the method is `bidirectional`."""
@@ -135,6 +141,14 @@ class Method:
     def translate(self, a: Tensor, *, rng: torch.Generator) -> Tensor:
         """Map (N, channels_a, H, W) in [-1, 1] to (N, channels_b, H, W) in [-1, 1]; draw noise from `rng` only."""
         raise TypeError(f"{type(self).__name__} does not define translate()")
+
+    def translate_like(self, a: Tensor, b: Tensor) -> Tensor:
+        """Map A to B in the style of given images of B, one for each of A, where the method takes `exemplars`."""
+        raise TypeError(f"{type(self).__name__} does not define translate_like()")
+
+    def translate_back_like(self, b: Tensor, a: Tensor) -> Tensor:
+        """Map B to A in the style of given images of A, where it is `bidirectional` besides."""
+        raise TypeError(f"{type(self).__name__} does not define translate_back_like()")
 
     # -- state: what the loop saves, moves and counts ------------------------------------------------------------
 

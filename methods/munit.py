@@ -29,6 +29,7 @@ class MUNIT(Method):
     players = ("generator", "discriminator")
     multimodal = True
     bidirectional = True
+    exemplars = True
 
     class Params(Method.Params):
         width: int = Field(64, ge=1, description="channels of the generator's first layer")
@@ -142,14 +143,14 @@ class MUNIT(Method):
         """One style per image of `like`, (N, style_dim, 1, 1), drawn from N(0, 1)."""
         return nn.normal((len(like), self.params.style_dim, 1, 1), like, rng)
 
-    def style_of(self, b: Tensor) -> Tensor:
-        """The style of images of B, to give to `translate`."""
-        return self.generator.b.style_encoder(b)
-
-    def translate(self, a: Tensor, *, rng: torch.Generator, style: Tensor | None = None) -> Tensor:
-        """With drawn styles, or with `style` (N or 1, style_dim, 1, 1) for example from `style_of`."""
-        style = self.style(a, rng) if style is None else style.expand(len(a), -1, -1, -1)
-        return self.generator.b.decode(self.generator.a.content_encoder(a), style)
+    def translate(self, a: Tensor, *, rng: torch.Generator) -> Tensor:
+        return self.generator.b.decode(self.generator.a.content_encoder(a), self.style(a, rng))
 
     def translate_back(self, b: Tensor, *, rng: torch.Generator) -> Tensor:
         return self.generator.a.decode(self.generator.b.content_encoder(b), self.style(b, rng))
+
+    def translate_like(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.generator.b.decode(self.generator.a.content_encoder(a), self.generator.b.style_encoder(b))
+
+    def translate_back_like(self, b: Tensor, a: Tensor) -> Tensor:
+        return self.generator.a.decode(self.generator.b.content_encoder(b), self.generator.a.style_encoder(a))

@@ -34,9 +34,11 @@ class Pix2Pix(Method):
     inference = "train"
 
     class Params(Method.Params):
-        generator: Literal["unet", "resnet"] = Field("unet", description="U-Net (the paper's) or residual network")
+        generator: Literal["unet", "resnet", "hd"] = Field(
+            "unet", description="U-Net (the paper's), residual network, or pix2pixHD's from coarse to fine"
+        )
         width: int = Field(64, gt=0, description="channels of the first layer of both networks")
-        blocks: int = Field(9, gt=0, description="residual blocks (generator: resnet)")
+        blocks: int = Field(9, gt=0, description="residual blocks (generator: resnet or hd)")
         attention: bool = Field(False, description="a self-attention block in the generator (SAGAN)")
         norm: Literal["batch", "instance"] = Field("batch", description="normalisation of both networks")
         dropout: float = Field(0.5, ge=0, lt=1, description="the generator's only noise; 0: deterministic")

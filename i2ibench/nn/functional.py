@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -29,6 +30,16 @@ def calls(net: nn.Module, *inputs: Tensor) -> tuple[Any, ...]:
         return tuple(net(x) for x in inputs)
     sizes = [len(x) for x in inputs]
     return _split(net(torch.cat(inputs)), sizes)
+
+
+def frozen(net: nn.Module, *inputs: Any) -> Any:
+    """The output of a network whose own parameters get no gradient from it, while its inputs do."""
+    return functional_call(net, {name: p.detach() for name, p in net.named_parameters()}, inputs)
+
+
+def coin() -> bool:
+    """Heads or tails, from torch's global CPU generator: seeded and checkpointed, without waiting for a device."""
+    return bool(torch.rand(()) < 0.5)
 
 
 def _split(output: Any, sizes: list[int]) -> tuple[Any, ...]:

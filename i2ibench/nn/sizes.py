@@ -6,9 +6,9 @@ from typing import Literal
 
 from i2ibench.errors import ConfigError
 
-Generator = Literal["unet", "resnet"]
+Generator = Literal["unet", "resnet", "hd"]
 
-MULTIPLE = {"unet": 32, "resnet": 4}  # how far each generator shrinks an image, at the least
+MULTIPLE = {"unet": 32, "resnet": 4, "hd": 4}  # how far each generator shrinks an image, at the least
 
 
 def unet_depth(size: int) -> int:
@@ -17,6 +17,17 @@ def unet_depth(size: int) -> int:
     while depth < 8 and size > 0 and size % 2 == 0:
         size, depth = size // 2, depth + 1
     return depth
+
+
+def hd_halvings(size: int) -> int:
+    """How often pix2pixHD's coarse network halves its input, half of `size`: to 8 pixels or more, 1 to 4 times.
+
+    Four times from 256 pixels on, as published.
+    """
+    size, halvings = size // 4, 1
+    while halvings < 4 and size % 2 == 0 and size // 2 >= 8:
+        size, halvings = size // 2, halvings + 1
+    return halvings
 
 
 def patchgan_minimum(layers: int) -> int:

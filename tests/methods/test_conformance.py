@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import logging
 import math
 import re
 import subprocess
@@ -11,16 +12,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from i2ibench import registry
 from i2ibench.config import Training
-from i2ibench.errors import ConfigError
+from i2ibench.data.batches import to_uint8
+from i2ibench.errors import ConfigError, Interrupted
 from i2ibench.method import Batch, Method, Task
-from i2ibench.training import Turns, rng_state, seed_everything, set_rng_state
+from i2ibench.randomness import rng_state, seed_everything, set_rng_state
+from i2ibench.store import Store
+from i2ibench.training import Loop
+from i2ibench.translation import translate_like, translate_styles
+from i2ibench.turns import Turns
 
 CPU = torch.device("cpu")
 NAMES = sorted(registry.methods())
@@ -72,7 +80,7 @@ def train(method: Method, turns: Turns, steps: range, batch_size: int = 2) -> No
         module.train()
     for step in steps:
         size = method.task.size
-        batch = Batch(floats(batch_size, 100 + step, size), floats(batch_size, 200 + step, size), step / 100)
+        batch = Batch(floats(batch_size, 100 + step, size), floats(batch_size, 200 + step, size), step / 100, step)
         method.step(batch, turns)
 
 
@@ -121,6 +129,9 @@ def test_declares_what_it_is(name: str) -> None:
     assert method_class.pairing in ("paired", "unpaired")
     assert method_class.inference in ("eval", "train")
     assert ("translate_back" in vars(method_class)) == method_class.bidirectional
+    assert ("translate_like" in vars(method_class)) == method_class.exemplars
+    both = method_class.exemplars and method_class.bidirectional
+    assert ("translate_back_like" in vars(method_class)) == both
     if method_class.players:
         author = method_class.paper.replace(",", " ").split()[0]
         assert author in text, "the docstring does not name the paper's first author"
@@ -167,6 +178,31 @@ def test_noise_comes_from_rng_alone(name: str) -> None:
     assert torch.equal(first, other) != method.multimodal
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if registry.method(name).multimodal])
+def test_gives_several_styles_of_one_image(name: str) -> None:
+    method = restore(name)[0]
+    inputs = to_uint8(floats(2, 3, method.task.size))
+    for back in (False, True) if method.bidirectional else (False,):
+        styles = translate_styles(method, inputs, 3, 0, CPU, backward=back)
+        assert styles.shape == (2, 3, method.task.size, method.task.size, 3)
+        for several in styles:
+            assert all((several[i] != several[j]).any() for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if registry.method(name).exemplars])
+def test_takes_the_style_of_a_given_image(name: str) -> None:
+    method = restore(name)[0]
+    size = method.task.size
+    inputs, first, second = (to_uint8(floats(2, seed, size)) for seed in (3, 4, 5))
+    for back in (False, True) if method.bidirectional else (False,):
+        like = translate_like(method, inputs, first, CPU, backward=back)
+        assert like.shape == (2, size, size, 3)
+        assert np.array_equal(like, translate_like(method, inputs, first, CPU, backward=back)), "nothing is drawn"
+        assert (like != translate_like(method, inputs, second, CPU, backward=back)).any()
+        swapped = translate_like(method, inputs, first[::-1], CPU, backward=back)
+        assert (like != swapped).any(), "each image has its own reference"
+
+
 @every_method
 def test_an_output_depends_on_its_own_input(name: str) -> None:
     method = make(name)
@@ -201,6 +237,42 @@ def test_goes_on_from_a_checkpoint_as_if_never_stopped(name: str) -> None:
     train(resumed, turns, range(2, 4))
     assert torch.equal(translate(method), translate(resumed))
     torch.testing.assert_close(resumed.state_dict(), method.state_dict(), rtol=0, atol=0)
+
+
+class Smooth:
+    """Training batches as a pure function of the step, like the real ones."""
+
+    def __init__(self, size: int, batch_size: int) -> None:
+        self.size, self.batch_size = size, batch_size
+
+    def at(self, step: int, part: slice = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
+        a, b = (floats(self.batch_size, seed + step, self.size) for seed in (100, 200))
+        return a[part], b[part]
+
+
+def loop(name: str, folder: Path, micro_batches: int) -> Loop:
+    """A training of four steps of the method as a trial makes it, with its checkpoints in that folder."""
+    settings = Training(steps=4, batch_size=3, log_every=3, checkpoint_every=100)
+    method = make(name)
+    batches, trial = Smooth(method.task.size, 3), Store(folder).trial(name)
+    return Loop(method, batches, settings, trial, CPU, logging.getLogger("test"), micro_batches=micro_batches)
+
+
+@trained_method
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_asked_to_stop_it_goes_on_later_as_if_never_stopped(name: str, micro_batches: int, tmp_path: Path) -> None:
+    """Through the loop itself and its files, for whole batches and for batches in parts."""
+    whole = loop(name, tmp_path / "whole", micro_batches)
+    expected = whole.run()
+    stopped = loop(name, tmp_path / "cut", micro_batches)
+    stopped.should_stop = lambda: stopped.step == 2
+    with pytest.raises(Interrupted, match="at step 2 of 4"):
+        stopped.run()
+    resumed = loop(name, tmp_path / "cut", micro_batches)
+    outcome = resumed.run()
+    torch.testing.assert_close(resumed.method.state_dict(), whole.method.state_dict(), rtol=0, atol=0)
+    curves, others = ([{**point, "seconds": 0} for point in run.curves] for run in (outcome, expected))
+    assert curves == others
 
 
 class WatchedTurns(Turns):

@@ -13,7 +13,7 @@ import torch
 from i2ibench import registry
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Task
-from i2ibench.training import Turns
+from i2ibench.turns import Turns
 
 CycleGAN: Any = registry.method("cyclegan")
 

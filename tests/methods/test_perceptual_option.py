@@ -5,7 +5,8 @@ import torch
 
 from i2ibench import assets, registry
 from i2ibench.method import Batch, Task
-from i2ibench.training import Turns, seed_everything
+from i2ibench.randomness import seed_everything
+from i2ibench.turns import Turns
 
 
 @pytest.mark.parametrize("name", ["unit", "munit"])

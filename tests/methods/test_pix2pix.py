@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from i2ibench import registry
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Task
-from i2ibench.training import Turns
+from i2ibench.turns import Turns
 
 Pix2Pix: Any = registry.method("pix2pix")
 
@@ -93,7 +93,7 @@ def test_dropout_and_batch_statistics_stay_on_when_it_translates() -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("generator", ["unet", "resnet"])
+@pytest.mark.parametrize("generator", ["unet", "resnet", "hd"])
 def test_learns_to_invert_images(generator: str) -> None:
     method = make(generator=generator, blocks=2, lr=2e-3)
     turns = Turns(method)

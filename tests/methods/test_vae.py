@@ -9,7 +9,7 @@ from i2ibench.methods.vae import VAE
 from i2ibench import nn
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Task
-from i2ibench.training import Turns
+from i2ibench.turns import Turns
 
 
 def vae(**params) -> VAE:
