@@ -1,4 +1,4 @@
-"""The README says what is: its tables of keys are those of the models, and its commands exist."""
+"""README and docs say what is: their tables of keys are those of the models, and their commands exist."""
 
 import re
 from pathlib import Path
@@ -10,19 +10,25 @@ from pydantic.fields import FieldInfo
 from i2ibench import registry
 from i2ibench.cli import app
 from i2ibench.config import DataKeys, Evaluation, Header, MethodKeys, Resources, Training
+from i2ibench.data.files import FileParams
+from i2ibench.data.recipes import recipes
 from i2ibench.data.source import SourceParams
+from i2ibench.data.tasks import TASKS
 from i2ibench.method import MethodParams
 from i2ibench.metrics.protocol import Protocol
+from i2ibench.slurm.settings import Slurm
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+DOCS = "\n".join(PAGES.values())
 
 
 def default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
-    if value in (None, "", {}):
+    if value in (None, "", {}, ()):
         return "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -36,26 +42,62 @@ def table(model: type[BaseModel], leave_out: type[BaseModel] | None = None) -> s
     )
 
 
-@pytest.mark.parametrize("model", [Training, Resources, Evaluation, DataKeys, MethodKeys, SourceParams, MethodParams])
+def task_rows(name: str) -> str:
+    """A task and its keys as one Markdown row each."""
+    task = TASKS[name]
+    first = (task.__doc__ or "").splitlines()[0]
+    keys = [f"| | `{k}` | {default(f)} | {f.description} |" for k, f in task.model_fields.items() if k != "name"]
+    return "\n".join([f"| `{name}` | | | {first} |", *keys])
+
+
+def set_rows() -> str:
+    """The data sets known by name, a Markdown row each."""
+
+    def count(numbers: tuple[int, ...] | None) -> str:
+        return " + ".join(map(str, numbers[:1] if len(set(numbers)) == 1 else numbers)) if numbers else "–"
+
+    return "\n".join(
+        f"| [`{name}`]({r.home}) | {r.about} | {' → '.join(r.domains) if len(r.domains) < 3 else ', '.join(r.domains)} "
+        f"| {count(r.train)} | {count(r.test)} | {r.pixels} | {r.how_large} | {r.licence} |"
+        for name, r in recipes().items()
+    )
+
+
+@pytest.mark.parametrize("model", [Training, Resources, Evaluation, Slurm, DataKeys, MethodKeys, SourceParams, MethodParams])
 def test_the_tables_of_keys_are_those_of_the_models(model: type[BaseModel]) -> None:
-    assert table(model) in README, f"README.md should have these rows:\n{table(model)}"
+    assert table(model) in DOCS, f"README.md or docs should have these rows:\n{table(model)}"
 
 
 @pytest.mark.parametrize("source", sorted(registry.sources()))
 def test_the_tables_of_data_sets_are_those_of_the_sources(source: str) -> None:
-    rows = table(registry.sources()[source].Params, leave_out=SourceParams)
-    assert rows in README, f"README.md should have these rows:\n{rows}"
+    params = registry.sources()[source].Params
+    rows = table(params, leave_out=FileParams if issubclass(params, FileParams) else SourceParams)
+    assert rows in DOCS, f"README.md or docs should have these rows:\n{rows}"
+
+
+def test_the_table_of_image_files_is_that_of_the_model() -> None:
+    assert table(FileParams, leave_out=SourceParams) in DOCS
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_the_tables_of_tasks_are_those_of_the_tasks(name: str) -> None:
+    rows = task_rows(name)
+    assert rows in DOCS, f"README.md or docs should have these rows:\n{rows}"
+
+
+def test_the_table_of_data_sets_known_by_name_is_that_of_the_recipes() -> None:
+    assert set_rows() in DOCS, f"README.md or docs should have these rows:\n{set_rows()}"
 
 
 def test_the_tables_of_protocols_are_those_of_the_model() -> None:
-    assert table(Protocol) in README, f"README.md should have these rows:\n{table(Protocol)}"
+    assert table(Protocol) in DOCS, f"README.md or docs should have these rows:\n{table(Protocol)}"
 
 
 @pytest.mark.parametrize("name", sorted(n for n in registry.methods() if registry.method(n).players))
 def test_the_tables_of_methods_are_those_of_the_methods(name: str) -> None:
     params = registry.method(name).Params
     rows = "\n".join(row for row in table(params).splitlines() if row not in table(MethodParams).splitlines())
-    assert rows in README, f"README.md should have these rows:\n{rows}"
+    assert rows in DOCS, f"README.md or docs should have these rows:\n{rows}"
 
 
 def test_the_top_level_keys_are_named() -> None:
@@ -64,14 +106,15 @@ def test_the_top_level_keys_are_named() -> None:
 
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands} | {"assets"}
-    named = set(re.findall(r"`i2ibench ([a-z]+)", README)) | set(
-        re.findall(r"^i2ibench ([a-z]+)", README, re.MULTILINE)
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands} | {"assets", "data"}
+    named = set(re.findall(r"`i2ibench ([a-z]+)", DOCS)) | set(
+        re.findall(r"^i2ibench ([a-z]+)", DOCS, re.MULTILINE)
     )
     assert named == commands
 
 
 def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if not target.startswith("http"):
-            assert (ROOT / target).exists(), target
+    for page, text in PAGES.items():
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
