@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from i2ibench import __version__, assets, config, executors, jobs, plan, stopping
+from i2ibench import __version__, assets, config, executors, jobs, loggers, plan, stopping
 from i2ibench.data import cache, fetch, named
 from i2ibench.data.images import Images
 from i2ibench.errors import DataError, Stopped, StoreError
@@ -158,6 +158,9 @@ def _fetch_data(file: Path | str, console: Console) -> None:
 
 def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console: Console) -> None:
     """Everything that can go wrong before the first trial: disk space, data that does not decode, missing weights."""
+    for spec in pending:
+        if store.trial(spec.id).result() is None:
+            loggers.require(spec.logging)
     store.require_writable()
     require_writable(Path(the_plan.reports) / the_plan.name, "reports")
     images = {label: _read(entry, store, console) for label, entry in the_plan.data.items()}

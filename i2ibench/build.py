@@ -26,6 +26,8 @@ from i2ibench.training import Loop
 if TYPE_CHECKING:
     import logging
 
+    from i2ibench.loggers import Logger
+
 
 def limit_threads(cores: int) -> None:
     """Use so many threads and no more, in torch and in numpy's linear algebra (which do not ask each other)."""
@@ -84,6 +86,7 @@ def make_loop(
     should_stop: Callable[[], bool] = lambda: False,
     micro_batches: int = 1,
     group: Group = ALONE,
+    logger: Logger | None = None,
 ) -> Loop:
     """The training of a trial's method, with its checkpoints in the folder that `spec.trained_as` names."""
     return Loop(
@@ -97,6 +100,7 @@ def make_loop(
         should_stop=should_stop,
         micro_batches=micro_batches,
         group=group,
+        logger=logger,
     )
 
 

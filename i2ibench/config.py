@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, Field, ValidationError, field_validator
 
 from i2ibench import yamlfile
 from i2ibench.errors import ConfigError
+from i2ibench.metrics.protocol import Protocol, resolve
 from i2ibench.registry import did_you_mean
 from i2ibench.settings import Settings
+from i2ibench.slurm.settings import Slurm
 
 Model = TypeVar("Model", bound=BaseModel)
 # YAML's words for what pydantic calls by Python's.
@@ -46,27 +50,55 @@ class Training(Settings):
     )
     log_every: int = Field(50, gt=0, description="steps between two points of the learning curves")
     checkpoint_every: int = Field(500, gt=0, description="steps between two checkpoints")
+    limit_minutes: float | None = Field(
+        None, gt=0, description="a training that is not done after so many minutes, over all attempts, has failed"
+    )
+    hang_seconds: float | None = Field(
+        600.0, gt=0, description="a training without a step for so long is killed and begun again from its checkpoint"
+    )
 
 
 class Resources(Settings):
     """What one trial asks of Ray."""
 
     cpus: int = Field(1, gt=0, description="CPU cores, and threads, of each trial")
-    gpus: float = Field(1.0, ge=0, description="GPUs of each trial, fractions allowed; ignored where there is no GPU")
+    gpus: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        1.0,
+        description="GPUs of each trial, where there are any: a fraction, so that several trials share one; auto: the "
+        "fraction whose memory the first steps take; a whole number: each batch is divided over so many",
+    )
+    memory: ByteSize | None = Field(
+        None, gt=0, description="main memory to keep free for each trial, such as 8GB; default: none is counted"
+    )
+    retries: int = Field(3, ge=0, description="how often a trial is begun again whose process died, or hung")
 
-    @field_validator("gpus")
+    @field_validator("gpus", mode="before")
     @classmethod
-    def _whole_above_one(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError("a fraction of one GPU, or a whole number of them")
+    def _gpus(cls, value: Any) -> Any:
+        number = value if isinstance(value, int | float) else None
+        if value != "auto" and (number is None or number < 0 or (number > 1 and number % 1 > 0)):
+            raise ValueError("should be auto, a fraction of one GPU, or a whole number of them")
         return value
+
+
+class EvaluationResources(Resources):
+    """What one scoring asks of Ray."""
+
+    gpus: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.25, description="GPUs of each scoring, where there are any: a fraction, or 1"
+    )
 
 
 class Evaluation(Settings):
     """How outputs are scored."""
 
     protocol: str | dict[str, Any] = Field("offline", description="a named protocol, or one spelled out as a mapping")
-    metrics: tuple[str, ...] | None = Field(None, description="default: all that the data set allows")
+    metrics: tuple[str, ...] | None = Field(
+        None, description="default: FID, KID, LPIPS, SSIM and PSNR, where the data set allows them"
+    )
+    resources: EvaluationResources = Field(
+        EvaluationResources(), description="what each scoring asks for: the keys of `resources`"
+    )
 
 
 class Header(Settings):
@@ -76,11 +108,20 @@ class Header(Settings):
     seeds: tuple[int, ...] = Field((0, 1), description="a list of seeds, or how many (2 means [0, 1])")
     store: str = Field("runs", description="folder of the trials, seen from where the command is run")
     reports: str = Field("reports", description="folder of the reports, likewise")
+    logging: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        (), description="where losses and images go besides the store: one of tensorboard, mlflow and wandb, or a list"
+    )
     training: Training = Training()
     resources: Resources = Resources()
     evaluation: Evaluation = Evaluation()
+    slurm: Slurm = Slurm()
     data: dict[str, dict[str, Any] | None]
     methods: dict[str, dict[str, Any] | None]
+
+    @field_validator("logging", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -192,8 +233,19 @@ def validate(model: type[Model], values: Mapping[str, Any], document: yamlfile.D
     try:
         return model.model_validate(dict(values))
     except ValidationError as failure:
-        error = failure.errors(include_url=False)[0]
+        errors = failure.errors(include_url=False)
+        error = next((e for e in errors if e["type"] != "missing"), errors[0])  # a key may be missing by a typing error
         raise ConfigError(f"{document.where((*path, *error['loc']))}: {_explain(error, model)}") from None
+
+
+def protocol(given: str | Mapping[str, Any], document: yamlfile.Document, path: yamlfile.Path) -> Protocol:
+    """The evaluation protocol that stands at `path` of a file: a name, or one spelled out."""
+    if isinstance(given, Mapping):
+        validate(Protocol, given, document, path)  # names the line of the key itself
+    try:
+        return resolve(given, Path(document.name).parent)
+    except ConfigError as error:
+        raise ConfigError(f"{document.where(path)}: {error}") from None
 
 
 def overlay(
@@ -255,6 +307,9 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
         return f"the key '{loc[-1]}' is required"
     if isinstance(given, Mapping) and set(given) == {"grid"}:
         return "a grid may stand in an entry of `methods` or `data`, not here"
+    if kind == "literal_error" and isinstance(given, str):
+        options = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return f"unknown value '{given}'; {did_you_mean(given, options)}"
     if kind in WORDS:
         return WORDS[kind] + (f", got {given!r}" if isinstance(given, str | int | float) else "")
     message = error["msg"].removeprefix("Value error, ")
@@ -263,8 +318,22 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that a mapping at `loc` may have; a part of `loc` that names no key picks one model of a union."""
+    models = [model]
     for part in loc:
-        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)
+        inside = [
+            found for m in models if part in m.model_fields for found in _models(m.model_fields[str(part)].annotation)
+        ]
+        models = (
+            inside
+            or [m for m in models if "name" in m.model_fields and m.model_fields["name"].default == part]
+            or models
+        )
+    return sorted({key for m in models for key in m.model_fields})
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models in an annotation, such as a union of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models(part)]

@@ -17,7 +17,7 @@ class Job:
     probe: take the first steps of a training, to know what share of a GPU it needs (`gpus: auto`).
     reference: the features of a data set's real images, once for all trials that are scored against them.
     train: train and translate the test images.
-    score: compute the scores that are missing.
+    score: compute the scores that are missing, or all (`rescore`).
     """
 
     kind: Kind

@@ -49,6 +49,7 @@ class TrialSpec:
     multimodal: bool = False
     bidirectional: bool = False
     declared: str = ""  # hash of what the data set says of its images for scores alone (`Source.declared`)
+    logging: tuple[str, ...] = ()  # trackers (`loggers`); like the resources, no part of the id
 
     def score_key(self, protocol: Protocol) -> str:
         """What its scores under a protocol are kept by: they depend on the data set's labels, the training does not."""
@@ -219,6 +220,7 @@ def _spec(
         multimodal=method.multimodal,
         bidirectional=method.bidirectional,
         declared=data.declared,
+        logging=tuple(dict.fromkeys(config.header.logging)),
     )
 
 
@@ -320,4 +322,4 @@ def to_json(spec: TrialSpec) -> dict[str, Any]:
 
 
 def from_json(content: Mapping[str, Any]) -> TrialSpec:
-    return TrialSpec(**content)
+    return TrialSpec(**{**content, "logging": tuple(content.get("logging", ()))})  # JSON has no tuples

@@ -9,6 +9,7 @@
     checkpoints/          the last two, while it trains
     weights.pt            the trained networks
     training.json         what training them cost, written when they are whole
+    tensorboard/          losses and images for TensorBoard, and mlflow/ and wandb/ likewise, if asked for (`loggers`)
     outputs.npy           the translated test images, uint8 (N, H, W, 3)
     styles.npy            several translations of some of them, (M, n, H, W, 3), and
     cycled.npy            the outputs translated back: made by scoring, where a metric asks for them

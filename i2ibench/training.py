@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from i2ibench.config import Training
     from i2ibench.data.batches import Batches
+    from i2ibench.loggers import Logger
     from i2ibench.store import Trial
 
 SPEAK_SECONDS = 5.0  # how often a training says how far it is, whatever log_every
@@ -67,6 +68,7 @@ class Loop:
         should_stop: Callable[[], bool] = lambda: False,
         micro_batches: int = 1,
         group: Group = ALONE,
+        logger: Logger | None = None,
     ) -> None:
         """
         Args:
@@ -75,11 +77,12 @@ class Loop:
             micro_batches: parts that each batch is divided into, for less memory. `Turns` says what that changes. A
                 training that goes on from a checkpoint is never divided into fewer parts than before.
             group: the processes that share each batch.
+            logger: told the points of the curves and the learning rates; from the first on, also after a checkpoint.
         """
         self.method, self.batches, self.settings, self.log = method, batches, settings, log
         self.say = say or trial.write_progress
         self.should_stop, self.micro_batches, self.group = should_stop, micro_batches, group
-        self.device = device
+        self.device, self.logger = device, logger
         self.options = Options(method, settings)
         dtype = autocast_dtype(settings.precision, device)
         self.turns = Turns(method, settings.clip, dtype, self.options, group)
@@ -88,6 +91,7 @@ class Loop:
         self.seconds = 0.0  # of training, over all attempts: what is lost since a checkpoint does not count
         self.elapsed = 0.0  # likewise, but lost time counts
         self.curves: list[dict[str, float]] = []
+        self.rates: list[dict[str, float]] = []  # learning rates at the points of the curves
         self._stop = False
         self._saved = 0  # the step of the newest checkpoint
         self._spoke = -math.inf
@@ -107,6 +111,8 @@ class Loop:
                 "raise training.batch_size or lower resources.gpus"
             )
         self._restore()
+        for point, rates in zip(self.curves, self.rates, strict=True):
+            self._tell(point, rates)
         memory = PeakMemory(self.device)
         self._start_clock()
         self._say({})
@@ -175,9 +181,17 @@ class Loop:
         losses = self._finite_losses()
         self.turns.restart()
         self.curves.append({"step": self.step, "seconds": round(self.seconds, 3), **losses})
+        self.rates.append({name: o.param_groups[0]["lr"] for name, o in self.turns.optimisers.items()})
+        self._tell(self.curves[-1], self.rates[-1])
         self._say(losses)
         terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
         self.log.info("step %d/%d  %s", self.step, self.settings.steps, terms)
+
+    def _tell(self, point: dict[str, float], rates: dict[str, float]) -> None:
+        if self.logger is not None:
+            losses = {name: value for name, value in point.items() if name not in ("step", "seconds")}
+            named = {f"learning_rate/{player}": rate for player, rate in rates.items()}
+            self.logger.scalars(int(point["step"]), losses | named)
 
     def _say(self, losses: dict[str, float]) -> None:
         """Tell how far the training is. Only steps make it speak: silence of `hang_seconds` means that it hangs."""
@@ -234,6 +248,7 @@ class Loop:
                 "step": self.step,
                 "seconds": self.seconds,
                 "curves": self.curves,
+                "rates": self.rates,
                 "micro_batches": self.micro_batches,
             },
         )
@@ -252,7 +267,8 @@ class Loop:
         self.options.load_state_dict(state["options"])
         if self.group.rank < len(state["ranks"]):  # else there were fewer: this one goes on with fresh noise
             self._load_own_state(state["ranks"][self.group.rank])
-        self.step, self.seconds, self.curves = state["step"], state["seconds"], state["curves"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.curves, self.rates = state["curves"], state["rates"]
         self.micro_batches = max(self.micro_batches, state["micro_batches"])
         self._saved = self.step
         self.log.info("resumed from the checkpoint at step %d", self.step)

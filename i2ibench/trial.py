@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from i2ibench import flags, gather, plan, provenance
+from i2ibench import flags, gather, loggers, plan, provenance
 from i2ibench.build import load_images, make_loop, make_method
 from i2ibench.distributed import ranks_of, together
 from i2ibench.errors import TrialError
 from i2ibench.method import Method
+from i2ibench.metrics import known
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.evaluate import evaluate
 from i2ibench.metrics.features import extract_cached
@@ -54,19 +55,26 @@ def train_and_translate(
     log.info("%s on %s, %d threads", spec.id, device, torch.get_num_threads())
     method = make_method(spec, store, device)
     training = home.training()
-    if training is None:
-        training = _train(spec, store, method, device, log, should_stop, micro_batches)
-    else:
-        weights = torch.load(home.path / "weights.pt", map_location=device, weights_only=True)
-        method.load_state_dict(weights)
-    curves = home.curves()
-    if spec.backward:
-        trial.write_curves(curves)
-    trial.write_progress("translating")
-    started = time.perf_counter()
-    outputs = translate(method, images.test_a, spec.seed, device, backward=spec.backward)
-    rate = len(outputs) / (time.perf_counter() - started)
-    trial.write_outputs(outputs)
+    about = {key: getattr(spec, key) for key in ("label", "method", "params", "data", "seed", "training")}
+    run = loggers.Run(spec.id, trial.path, about, anew=training is None)
+    with loggers.opened(spec.logging, run, log) as logger:
+        if training is None:
+            training = _train(spec, store, method, device, log, logger, should_stop, micro_batches)
+        else:
+            weights = torch.load(home.path / "weights.pt", map_location=device, weights_only=True)
+            method.load_state_dict(weights)
+        curves = home.curves()
+        if spec.backward:
+            trial.write_curves(curves)
+        trial.write_progress("translating")
+        started = time.perf_counter()
+        outputs = translate(method, images.test_a, spec.seed, device, backward=spec.backward)
+        rate = len(outputs) / (time.perf_counter() - started)
+        trial.write_outputs(outputs)
+        columns = {"input": images.test_a, "output": outputs}
+        if images.scores_pairs and spec.scores_pairs:
+            columns["target"] = images.test_b
+        logger.images(training["cost"].get("steps", 0), "-".join(columns), loggers.grid(*columns.values()))
     found = training["flags"] + flags.find(curves, method.players, outputs, images.test_b)
     for flag in found:
         log.warning("%s: %s", flag["flag"], flag["reason"])
@@ -87,6 +95,7 @@ def _train(
     method: Method,
     device: torch.device,
     log: logging.Logger,
+    logger: loggers.Logger,
     should_stop: Callable[[], bool],
     micro_batches: int,
 ) -> dict[str, Any]:
@@ -108,6 +117,7 @@ def _train(
                 should_stop=should_stop,
                 micro_batches=micro_batches,
                 group=group,
+                logger=logger,
             ).run()
         home.write_curves(outcome.curves)
         mixes = any(isinstance(m, _BatchNorm) for module in method.modules().values() for m in module.modules())
@@ -146,8 +156,13 @@ def score(
     metrics: tuple[str, ...],
     device: torch.device,
     log: logging.Logger,
+    *,
+    rescore: bool = False,
 ) -> None:
-    """Compute the scores of a trained trial, and write them.
+    """Compute those of `metrics` that a trained trial lacks, and write them beside those it has.
+
+    Args:
+        rescore: compute all anew, those too that it has besides.
 
     Raises:
         TrialError: the outputs are missing, or cannot be scored.
@@ -157,8 +172,12 @@ def score(
     if outputs is None:
         raise TrialError(f"{trial.path / 'outputs.npy'} is missing; delete the trial's directory to have it made again")
     key = spec.score_key(protocol)
-    known = trial.scores(key)
-    wanted = tuple(dict.fromkeys((*(known["values"] if known else ()), *metrics)))
+    content = trial.scores(key)
+    had = [name for name in content["values"] if name in METRICS] if content else []
+    usable = None if rescore else known.read(content, trial.per_image(key))
+    wanted = tuple(m for m in dict.fromkeys((*had, *metrics)) if usable is None or m not in usable.values)
+    if usable is not None and not wanted:
+        return
     scores = evaluate(
         outputs,
         images.test_b,
@@ -169,6 +188,9 @@ def score(
         cache=store.feature_cache,
         material=gather.material(spec, store, images, outputs, wanted, protocol, device),
     )
+    fresh = tuple(scores.values)
+    if usable is not None:
+        scores = known.merged(usable, scores)
     trial.write_scores(
         key,
         {
@@ -180,4 +202,4 @@ def score(
         },
         scores.per_image,
     )
-    log.info("scores: %s", "  ".join(f"{name} {value:.5g}" for name, value in scores.values.items()))
+    log.info("scores: %s", "  ".join(f"{name} {scores.values[name]:.5g}" for name in fresh))

@@ -105,7 +105,7 @@ def _work(job: Job, spec: TrialSpec, store: Store, log: logging.Logger, should_s
         trial.train_and_translate(spec, store, log, should_stop=should_stop, micro_batches=job.micro_batches)
     else:
         mine.write_progress("scoring")
-        trial.score(spec, store, *_scoring(job), log)
+        trial.score(spec, store, *_scoring(job), log, rescore=job.rescore)
     mine.write_progress("done")
 
 

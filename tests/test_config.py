@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2ibench import config
+from i2ibench import config, plan
 from i2ibench.config import Training, _spread, overlay
 from i2ibench.errors import ConfigError
 from i2ibench.yamlfile import Document
@@ -46,6 +46,8 @@ def test_seeds_are_a_list_or_a_number(tmp_path: Path, text: str, seeds: tuple[in
         (LEAST + "seeds: [1, 1]", r"b\.yaml:3: seeds: seeds must be different"),
         (LEAST + "seeds: []", r"b\.yaml:3: seeds: "),
         (LEAST + "name: a/b", r"b\.yaml:3: name: must be usable as a folder's name"),
+        (LEAST + "resources: {gpus: lots}", r"b\.yaml:3: resources\.gpus: .*auto.*, got 'lots'"),
+        (LEAST + "resources: {memory: 8XB}", r"b\.yaml:3: resources\.memory: .*unit.*, got '8XB'"),
         (LEAST + "resources: {gpus: 1.5}", r"b\.yaml:3: resources\.gpus: .*whole"),
         (LEAST + "training: {precision: fp8}", r"b\.yaml:3: training\.precision: .*'fp8'"),
         (LEAST + "resources: {gpus: .inf}", r"b\.yaml:3: resources\.gpus: .*finite"),
@@ -125,3 +127,22 @@ def test_overlay_takes_only_what_a_layer_sets() -> None:
         Training, Training(), ({"steps": 5}, ()), ({"batch_size": 2}, ()), ({"steps": 9}, ()), document=document
     )
     assert merged == Training(steps=9, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("standart", ":4: evaluation.protocol: unknown protocol 'standart'; did you mean 'standard'?"),
+        ("\n    extractr: vgg16-relu5_3", ":5: evaluation.protocol.extractr: unknown key 'extractr'; did you mean 'extractor'?"),
+        ("\n    name: mine\n    extractor: vgg16", ":6: evaluation.protocol.extractor: unknown value 'vgg16'; did you mean 'vgg16-relu5_3'?"),
+        ("{extractor: vgg16-relu5_3, input_size: 8}", ":4: evaluation.protocol.input_size: input should be greater than or equal to 32, got 8"),
+        ("{input_size: 64}", ":4: evaluation.protocol: the key 'extractor' is required"),
+        ("{name: clean, extractor: vgg16-relu5_3}", ":4: evaluation.protocol: name: 'clean' is a named protocol already"),
+        ("7", ":4: evaluation.protocol: "),
+    ],
+)  # fmt: skip
+def test_a_wrong_protocol_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan.make(load(tmp_path, f"{LEAST}evaluation:\n  protocol: {text}"))
+    assert f"b.yaml{message}" in str(caught.value)
+    assert "\n" not in str(caught.value)

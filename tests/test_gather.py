@@ -102,10 +102,10 @@ def planned(write: Write, metrics: str, direction: str = "AtoB") -> tuple[plan.P
     return the_plan, Store(the_plan.store), {spec.label: spec for spec in the_plan.trials}
 
 
-def score(the_plan: plan.Plan, store: Store, spec: plan.TrialSpec) -> dict:
+def score(the_plan: plan.Plan, store: Store, spec: plan.TrialSpec, *, rescore: bool = True) -> dict:
     if store.trial(spec.id).result() is None:
         trial.train_and_translate(spec, store, LOG)
-    trial.score(spec, store, the_plan.protocol, the_plan.metrics(spec), CPU, LOG)
+    trial.score(spec, store, the_plan.protocol, the_plan.metrics(spec), CPU, LOG, rescore=rescore)
     found = store.trial(spec.id).scores(spec.score_key(the_plan.protocol))
     assert found is not None
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -149,6 +149,55 @@ def test_scoring_again_gives_the_same_and_trains_nothing(benchmark_file: Write) 
     torch.manual_seed(99)
     assert score(the_plan, store, spec) == first
     assert (store.trial(spec.id).path / "weights.pt").stat().st_mtime_ns == weights
+
+
+def test_only_what_is_missing_is_computed_and_put_beside_the_rest(benchmark_file: Write) -> None:
+    the_plan, store, specs = planned(benchmark_file, "diversity, adaptation, kid, ssim")
+    spec = specs["way"]
+    mine, key = store.trial(spec.id), spec.score_key(the_plan.protocol)
+    first = score(the_plan, store, spec)
+    arrays = mine.per_image(key)
+    (mine.path / "weights.pt").rename(mine.path / "hidden.pt")  # whoever asks the network again finds none
+    the_plan, store, _ = planned(benchmark_file, "diversity, adaptation, kid, ssim, psnr, pixel_accuracy")
+    second = score(the_plan, store, spec, rescore=False)
+    assert second["values"].keys() == first["values"].keys() | {"psnr", "pixel_accuracy"}
+    for part in ("values", "intervals", "bounds"):
+        assert first[part].items() <= second[part].items()
+    assert first["bounds"].keys() == {"adaptation"}
+    assert first["protocol"]["metrics"].items() <= second["protocol"]["metrics"].items()
+    assert second["protocol"]["warnings"] == first["protocol"]["warnings"] != []
+    assert mine.per_image(key).keys() == arrays.keys() | {"psnr", "pixel_accuracy"}
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(mine.per_image(key)[name], values)
+    (mine.path / "hidden.pt").rename(mine.path / "weights.pt")
+    together = score(the_plan, store, spec)
+    assert together == second, "in parts or at once, the scores are the same"
+
+
+def test_where_all_is_known_nothing_is_written(benchmark_file: Write) -> None:
+    the_plan, store, specs = planned(benchmark_file, "ssim, psnr")
+    score(the_plan, store, specs["copy"])
+    file = store.trial(specs["copy"].id).path / "scores" / f"{specs['copy'].score_key(the_plan.protocol)}.json"
+    written = file.stat().st_mtime_ns
+    score(the_plan, store, specs["copy"], rescore=False)
+    assert file.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(("entry", "value"), [("scikit-image version", "0.1"), ("gone version", "1"), ("revision", 0)])
+def test_scores_by_other_versions_are_all_made_anew(benchmark_file: Write, entry: str, value: object) -> None:
+    the_plan, store, specs = planned(benchmark_file, "ssim")
+    spec = specs["copy"]
+    mine, key = store.trial(spec.id), spec.score_key(the_plan.protocol)
+    true = score(the_plan, store, spec)
+    false = json.loads(json.dumps(true))
+    false["values"]["ssim"] = false["intervals"]["ssim"]["low"] = 0.0
+    false["protocol"]["metrics"]["ssim"][entry] = value
+    mine.write_scores(key, false, {"ssim": np.zeros(10)})
+    the_plan, store, _ = planned(benchmark_file, "ssim, psnr")
+    found = score(the_plan, store, spec, rescore=False)
+    assert found["values"]["ssim"] == true["values"]["ssim"]
+    assert found["protocol"]["metrics"]["ssim"] == true["protocol"]["metrics"]["ssim"]
+    assert mine.per_image(key)["ssim"].mean() == pytest.approx(true["values"]["ssim"])
 
 
 def test_label_maps_are_scored_by_the_palette(benchmark_file: Write) -> None:
