@@ -63,7 +63,9 @@ def set_rows() -> str:
     )
 
 
-@pytest.mark.parametrize("model", [Training, Resources, Evaluation, Slurm, DataKeys, MethodKeys, SourceParams, MethodParams])
+@pytest.mark.parametrize(
+    "model", [Training, Resources, Evaluation, Slurm, DataKeys, MethodKeys, SourceParams, MethodParams]
+)
 def test_the_tables_of_keys_are_those_of_the_models(model: type[BaseModel]) -> None:
     assert table(model) in DOCS, f"README.md or docs should have these rows:\n{table(model)}"
 
@@ -107,9 +109,7 @@ def test_the_top_level_keys_are_named() -> None:
 
 def test_every_command_is_named_and_every_named_command_exists() -> None:
     commands = {command.name or command.callback.__name__ for command in app.registered_commands} | {"assets", "data"}
-    named = set(re.findall(r"`i2ibench ([a-z]+)", DOCS)) | set(
-        re.findall(r"^i2ibench ([a-z]+)", DOCS, re.MULTILINE)
-    )
+    named = set(re.findall(r"`i2ibench ([a-z]+)", DOCS)) | set(re.findall(r"^i2ibench ([a-z]+)", DOCS, re.MULTILINE))
     assert named == commands
 
 

@@ -1,0 +1,176 @@
+"""Against a real Slurm: what is submitted completes, whatever happens on the way, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from i2ibench import monitor
+
+pytestmark = pytest.mark.slow
+
+NO_GPU = ("--gpus-per-node", "0")
+
+
+@pytest.fixture(scope="module")
+def short(lab, sleepy_type, tmp_path_factory):
+    """A job whose trial takes longer than its time limit, begun first since it takes minutes."""
+    made = sleepy_type(tmp_path_factory.mktemp("short"), lab)
+    made.write(steps=200, seconds=0.2)
+    job = made.submit("--array", "1", "--time", "1", "--notice", "20", "--option=--nodelist=n3", *NO_GPU)
+    yield made, job
+    lab.ask(f"scancel {job}")
+
+
+def test_two_nodes_come_to_the_leaderboard_of_the_local_executor(short, sleepy, lab) -> None:
+    sleepy.write(seeds=4, steps=60, gpus=1)
+    job = sleepy.submit("--nodes", "2", "--gpus-per-node", "2")
+    sleepy.wait_for(job, "COMPLETED")
+    steps = sleepy.steps()
+    assert len(steps) == 4 * 60
+    assert {host for host, *_ in steps} == {"n1", "n2"}
+    # Trials that ran at the same time on one host had a GPU each.
+    spans: dict[tuple[str, str, str], list[float]] = {}
+    for host, process, gpu, when in steps:
+        spans.setdefault((host, process, gpu), []).append(float(when))
+    assert {gpu for _, _, gpu in spans} <= {"0", "1"}
+    together = [
+        (one, other)
+        for one, whens in spans.items()
+        for other, others in spans.items()
+        if one[1] != other[1] and one[0] == other[0] and min(whens) < max(others) and min(others) < max(whens)
+    ]
+    assert together
+    assert all(one[2] != other[2] for one, other in together)
+    assert sleepy.scores() == sleepy.local()
+    assert len(sleepy.scores()) == 4
+    assert (sleepy.folder / "reports" / "sleepy" / "leaderboard.csv").exists()
+    sleepy.leaves_nothing()
+
+
+def test_the_jobs_of_an_array_share_the_trials(short, sleepy) -> None:
+    sleepy.write(seeds=4, steps=60)
+    job = sleepy.submit("--array", "3", "--option=--exclude=n3", *NO_GPU)
+    sleepy.wait_for(job, "COMPLETED")
+    steps = sleepy.steps()
+    assert len(steps) == 4 * 60
+    assert len({process for _, process, *_ in steps}) > 1
+    assert sleepy.scores() == sleepy.local()
+    assert (sleepy.folder / "reports" / "sleepy" / "leaderboard.csv").exists()  # by the last that left
+
+
+def test_preemption_costs_no_step(short, sleepy, lab, until) -> None:
+    sleepy.write(seeds=2, steps=150, seconds=0.1)
+    job = sleepy.submit("--option=--nodelist=n1", *NO_GPU)
+    until(lambda: len(sleepy.steps()) > 20, 60)
+    urgent = lab.run(
+        "sbatch", "--parsable", "-p", "urgent", "-w", "n1", "--exclusive", "-o", "/dev/null", "--wrap=sleep 1"
+    )
+    until(lambda: lab.job(urgent.stdout.strip())["JobState"] == "COMPLETED", 60)
+    before = len(sleepy.steps())
+    assert before < 2 * 150
+    assert not sleepy.held()
+    sleepy.wait_for(job, "COMPLETED")
+    assert lab.job(job)["Restarts"] == "1"
+    assert len(sleepy.steps()) == 2 * 150
+    assert len(sleepy.scores()) == 2
+    sleepy.leaves_nothing()
+
+
+def test_requeue_in_mid_trial(short, sleepy, lab, until) -> None:
+    sleepy.write(steps=150, seconds=0.1)
+    job = sleepy.submit("--option=--nodelist=n1", *NO_GPU)
+    until(lambda: len(sleepy.steps()) > 45, 60)
+    lab.ask(f"scontrol requeue {job}")
+    until(lambda: lab.job(job)["JobState"] == "PENDING", 30)
+    known = len(sleepy.steps())
+    lab.ask(f"scontrol update JobId={job} StartTime=now")
+    until(lambda: len(sleepy.steps()) > known, 90)
+    plan, store = sleepy.load()
+    assert [row.restarts for row in monitor.rows(plan, store)] == ["1"]  # as `i2ibench status` shows
+    sleepy.wait_for(job, "COMPLETED")
+    assert len(sleepy.steps()) < 150 + 25  # at most what came after the last checkpoint is done again
+    assert len(sleepy.scores()) == 1
+
+
+@pytest.mark.parametrize("way", ["ray", "array"])
+def test_a_cancelled_job_leaves_no_process_and_no_lease(short, sleepy, lab, until, way: str) -> None:
+    sleepy.write(steps=1000, seconds=0.1)
+    job = sleepy.submit("--option=--nodelist=n1", *NO_GPU, *(["--array", "1"] if way == "array" else []))
+    until(lambda: len(sleepy.steps()) > 5, 60)
+    lab.ask(f"scancel {job}")
+    sleepy.wait_for(job, "CANCELLED", 60)
+    sleepy.leaves_nothing()
+    assert not sleepy.held()
+    assert lab.ask(f"squeue -h -t pending,running -j {job} -o %T") == ""  # nor does it queue itself again
+
+
+def test_a_trial_longer_than_the_time_limit_is_done_over_several(short, lab) -> None:
+    sleepy, job = short
+    sleepy.wait_for(job, "COMPLETED", 180)
+    assert int(lab.job(job)["Restarts"]) >= 1
+    assert len(sleepy.steps()) == 200
+    assert len(sleepy.scores()) == 1
+
+
+def test_the_committed_script_can_be_submitted_by_hand(short, sleepy, lab) -> None:
+    sleepy.write()
+    script = Path(__file__).parents[2] / "slurm" / "ray.sbatch"
+    path = f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = ["env", path, "sbatch", "--parsable", "--gres=none", "--cpus-per-task=1", str(script), "benchmark.yaml"]
+    job = lab.run(*command, cwd=sleepy.folder).stdout.strip()
+    sleepy.wait_for(job, "COMPLETED")
+    assert len(sleepy.scores()) == 1
+
+
+def test_the_login_node_is_told_what_is_wrong_with_a_request(lab, sleepy) -> None:
+    sleepy.write()
+    command = [sys.executable, "-m", "i2ibench", "submit", str(sleepy.file), "--partition", "nowhere"]
+    done: subprocess.CompletedProcess[str] = lab.run(*command, cwd=sleepy.folder)
+    assert done.returncode == 2
+    assert "Slurm refuses the job" in done.stderr
+    assert "partition" in done.stderr
+
+
+def test_doctor_asks_slurm_itself(lab, sleepy) -> None:
+    sleepy.write()
+    text = sleepy.file.read_text()
+    doctor = [sys.executable, "-m", "i2ibench", "doctor", "--slurm", str(sleepy.file)]
+    sleepy.file.write_text(text + "slurm: {gpus_per_node: 0, cpus_per_node: 2}\n")
+    done: subprocess.CompletedProcess[str] = lab.run(*doctor, cwd=sleepy.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"the job .* to start at .* on nodes n\d in partition main", done.stdout)
+    assert re.search(r"preemption .* REQUEUE: 60 s for checkpoints", done.stdout)
+    sleepy.file.write_text(text + "slurm: {gpus_per_node: 5, cpus_per_node: 2}\n")
+    done = lab.run(*doctor, cwd=sleepy.folder)
+    assert done.returncode == 1
+    assert re.search(r"x .* the job .* Slurm refuses the job", done.stdout)
+    assert re.search(r"GPUs of the nodes .* gpu:2", done.stdout)
+
+
+# The last test: it leaves one of three nodes.
+def test_a_crashed_host_and_a_cut_link_lose_nothing(short, sleepy, sleepy_type, lab, until, tmp_path: Path) -> None:
+    (tmp_path / "cut").mkdir()
+    other = sleepy_type(tmp_path / "cut", lab)
+    sleepy.write(steps=200, seconds=0.2)
+    other.write(steps=200, seconds=0.2)
+    crashed = sleepy.submit(*NO_GPU, "--array", "1")
+    until(lambda: lab.job(crashed)["JobState"] == "RUNNING", 30)
+    host = lab.job(crashed)["BatchHost"]
+    cut = other.submit(f"--option=--exclude={host}", *NO_GPU, "--array", "1")
+    until(lambda: len(sleepy.steps()) > 25 and len(other.steps()) > 25, 60)
+    elsewhere = other.steps()[-1][0]
+    lab.crash(host)
+    lab.cut(elsewhere)
+    until(lambda: lab.job(cut).get("Restarts") == "1" and lab.job(crashed).get("Restarts") == "1", 90)
+    other.wait_for(cut, "COMPLETED", 120)
+    assert len(other.steps()) == 200  # who was cut off went on, and nobody did the same again
+    sleepy.wait_for(crashed, "COMPLETED", 180)
+    assert 200 < len(sleepy.steps()) + 1 < 200 + 25
+    assert len({host for host, *_ in sleepy.steps()}) == 2
+    assert len(sleepy.scores()) == len(other.scores()) == 1
