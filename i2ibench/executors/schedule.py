@@ -65,10 +65,11 @@ class Schedule:
         return bool(self.running or self._waiting or any(self._ready.values()))
 
     @property
-    def all_busy(self) -> bool:
-        """Whether other drivers work on all that is left, but for what comes after that."""
-        waiting = [job.name for _, _, job in self._waiting]
-        return not self.running and not any(self._ready.values()) and all(self._busy[name] for name in waiting)
+    def left_to_others(self) -> list[Job]:
+        """What is left, but for what comes after it, where other drivers hold all of it; else nothing."""
+        waiting = [job for _, _, job in self._waiting]
+        idle = not self.running and not any(self._ready.values())
+        return waiting if idle and all(self._busy[job.name] for job in waiting) else []
 
     def wait_seconds(self, now: float) -> float | None:
         """Until a job that waits for a time may begin; None where there is none."""
