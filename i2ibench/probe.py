@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from i2ibench.build import limit_threads, load_images, make_batches, make_method
+from i2ibench.build import load_images, make_batches, make_method
 from i2ibench.config import Training
 from i2ibench.memory import Growth, share_of_gpu
 from i2ibench.method import Batch, Method
@@ -37,7 +37,6 @@ def probe(spec: TrialSpec, store: Store, device: torch.device) -> Footprint:
     Raises:
         RuntimeError, MemoryError: it does not fit on this device (see `memory.is_out_of_memory`).
     """
-    limit_threads(spec.resources["cpus"])
     growth = Growth(device)
     method = make_method(spec, store, device)
     seconds = _steps(spec, store, method, device) if method.players else 0.0

@@ -17,7 +17,7 @@ import numpy as np
 from i2ibench import assets, config, yamlfile
 from i2ibench.data import pixels
 from i2ibench.data.cache import cores
-from i2ibench.data.files import entries
+from i2ibench.data.files import entries, existing
 from i2ibench.data.folder import image_files
 from i2ibench.data.images import ImageSet, sizes, spelled
 from i2ibench.data.labels import few
@@ -191,9 +191,7 @@ def _kind(path: Path) -> str:
 
 def _files(folder: Path) -> list[Path]:
     """The image files that lie in a folder itself, by name without ending."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: {'is no folder' if folder.exists() else 'there is no such folder'}")
-    inner = sorted(path.name for path in entries(folder) if path.is_dir() and path.name[0] != ".")
+    inner = sorted(path.name for path in entries(existing(folder)) if path.is_dir() and path.name[0] != ".")
     try:
         files = image_files(folder)
     except DataError as error:

@@ -225,6 +225,19 @@ def held_out(name: str, share: float) -> bool:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 < share
 
 
+def existing(folder: Path) -> Path:
+    """The folder itself. Raises DataError if it is not there, or is no folder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: {'is no folder' if folder.exists() else 'there is no such folder'}")
+    return folder
+
+
+def require_task(path: Path, params: FileParams) -> None:
+    """Raise DataError if single images are to be used as they are."""
+    if params.task is None:
+        raise DataError(f"{path}: single images make pairs through a task; add one, such as task: colorize")
+
+
 def expand(path: str) -> Path:
     """A path with ~ and $VARIABLES filled in."""
     try:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from i2ibench.data import pixels
-from i2ibench.data.files import FileParams, Files, Item, entries, expand, held_out
+from i2ibench.data.files import FileParams, Files, Item, entries, existing, expand, held_out, require_task
 from i2ibench.data.labels import few
 from i2ibench.errors import DataError
 
@@ -42,11 +42,9 @@ class Folder(Files):
 
     def __init__(self, params: FolderParams, base: Path | None = None) -> None:
         super().__init__(params, base)
-        self.path = self.base / expand(params.path)
-        if not self.path.is_dir():
-            raise DataError(f"{self.path}: {'is no folder' if self.path.exists() else 'there is no such folder'}")
-        if params.layout == "images" and params.task is None:
-            raise DataError(f"{self.path}: single images make pairs through a task; add one, such as task: colorize")
+        self.path = existing(self.base / expand(params.path))
+        if params.layout == "images":
+            require_task(self.path, params)
         if params.test_share is not None and params.layout != "images":
             raise DataError(
                 f"{self.path}: test_share belongs to layout images; the others have folders for their splits"

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from i2ibench.data import pixels
-from i2ibench.data.files import FileParams, Files, Item, entries, expand
+from i2ibench.data.files import FileParams, Files, Item, entries, existing, expand, require_task
 from i2ibench.data.labels import few
 from i2ibench.errors import DataError
 
@@ -45,11 +45,9 @@ class WebDataset(Files):
 
     def __init__(self, params: ShardParams, base: Path | None = None) -> None:
         super().__init__(params, base)
-        self.path = self.base / expand(params.path)
-        if not self.path.is_dir():
-            raise DataError(f"{self.path}: {'is no folder' if self.path.exists() else 'there is no such folder'}")
-        if params.layout == "images" and params.task is None:
-            raise DataError(f"{self.path}: single images make pairs through a task; add one, such as task: colorize")
+        self.path = existing(self.base / expand(params.path))
+        if params.layout == "images":
+            require_task(self.path, params)
         self.files = {}
         for split in ("train", "test"):
             if params.layout == "unpaired":

@@ -42,7 +42,7 @@ class Task(Settings):
         return self.degraded(image, np.random.default_rng(seed)), image
 
     def degraded(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} defines neither pair() nor degraded()")
 
     def hindrance(self, size: int) -> str | None:
         """Why the task cannot be made at this image size, and what to do; None if it can."""

@@ -146,7 +146,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             driver.communicate()
 
 
-def until(happens: Callable[[], object], seconds: float = 90.0) -> object:
+def until(happens: Callable[[], object], seconds: float = 180.0) -> object:
     """Wait for something to be so; the machine may be busy with other tests."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -15,7 +15,7 @@ from .conftest import Bench, at_work, processes_with, until
 
 
 def ends(driver: subprocess.Popen, code: int = 0) -> str:
-    said, complaints = driver.communicate(timeout=150)
+    said, complaints = driver.communicate(timeout=300)
     assert driver.returncode == code, said + complaints
     return said
 
