@@ -1,0 +1,34 @@
+"""The command line: parse, call, print. No logic of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from i2ibench import __version__
+from i2ibench.cli.arguments import app
+from i2ibench.errors import I2IBenchError
+
+# isort: off
+# Each module adds its commands, in the order in which the help shows them.
+from i2ibench.cli import running, reporting, looking  # noqa: F401
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        print(f"i2ibench {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except I2IBenchError as error:
+        print(f"i2ibench: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,59 @@
+"""Commands that score and report what is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from i2ibench.cli.arguments import AsJson, BenchmarkFile, ProtocolName, app
+
+
+@app.command()
+def report(file: BenchmarkFile, protocol: ProtocolName = None) -> None:
+    """Write the report again from what the store holds, finished or not."""
+    from i2ibench import benchmark
+
+    the_plan, store = benchmark.load(file, protocol=protocol)
+    print(f"report: {benchmark.report(the_plan, store, protocol=protocol, redraw=True)}")
+
+
+@app.command()
+def score(
+    generated: Annotated[Path, typer.Option("--generated", "-g", help="Folder of the images to score.")],
+    real: Annotated[Path, typer.Option("--real", "-r", help="Folder of the real images to score them against.")],
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Images of equal names (endings aside) belong together.")
+    ] = False,
+    protocol: Annotated[
+        str, typer.Option("--protocol", "-p", help="A protocol's name, or a YAML file that spells one out.")
+    ] = "offline",
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", "-m", help="Such as fid,kid; default: those that the folders allow.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score any folder of images against another, with the stamp that a benchmark's scores have.
+
+    Files are scored as they decode to RGB of 8 bits, at their own sizes; folders inside a folder are not entered.
+    """
+    from i2ibench import show_scores
+
+    show_scores.score(generated, real, protocol, metrics, paired=paired, as_json=as_json)
+
+
+@app.command()
+def compare(
+    files: Annotated[list[Path], typer.Argument(metavar="BENCHMARK...", help="Two benchmark files or more.")],
+    to: Annotated[Path, typer.Option(help="The folder of the joint report.")] = Path("reports/compared"),
+) -> None:
+    """Put the results of several benchmarks on one board, and say what differs between their rows of equal name.
+
+    Refused where their protocols or data sets differ. Runs nothing.
+    """
+    from i2ibench import joint, show_changes
+
+    page, changes = joint.compare(files, to)
+    show_changes.changes(changes)
+    print(f"report: {page}")

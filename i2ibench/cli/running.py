@@ -1,0 +1,189 @@
+"""Commands that run benchmarks, and those that look at running ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from i2ibench.cli.arguments import (
+    AsJson,
+    BenchmarkFile,
+    CpusOption,
+    ExecutorName,
+    GpusOption,
+    NodesOption,
+    ProtocolName,
+    RayAddress,
+    app,
+)
+
+
+@app.command()
+def run(
+    file: BenchmarkFile,
+    executor: ExecutorName = "ray",
+    ray_address: RayAddress = None,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="With `local`: leave when others work on all that is left.")
+    ] = False,
+) -> None:
+    """Do what is missing of a benchmark (train, translate, score) and write its report.
+
+    Run it again at will: finished trials come from the store, interrupted ones go on from their last checkpoint.
+    """
+    _run(file, executor=executor, ray_address=ray_address, wait=not no_wait)
+
+
+@app.command()
+def plan(
+    file: BenchmarkFile,
+    as_json: AsJson = False,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Say how long what is left would take on a cluster instead.")
+    ] = False,
+    nodes: NodesOption = None,
+    gpus_per_node: GpusOption = None,
+    cpus_per_node: CpusOption = None,
+) -> None:
+    """Show the trials of a benchmark, and which of them are in the store already. Runs nothing."""
+    from i2ibench import benchmark, show
+
+    if simulate:
+        from i2ibench.slurm import show as slurm
+
+        slurm.simulated(file, {"nodes": nodes, "gpus_per_node": gpus_per_node, "cpus_per_node": cpus_per_node})
+        return
+    the_plan, store = benchmark.load(file)
+    print(json.dumps(show.plan_json(the_plan, store), indent=1)) if as_json else show.plan(the_plan, store)
+
+
+@app.command()
+def submit(
+    file: BenchmarkFile,
+    nodes: NodesOption = None,
+    gpus_per_node: GpusOption = None,
+    cpus_per_node: CpusOption = None,
+    time: Annotated[
+        str | None, typer.Option(help="Time limit, such as 12:00:00; a longer run is queued again.")
+    ] = None,
+    notice: Annotated[int | None, typer.Option(help="Seconds before it at which trials write checkpoints.")] = None,
+    array: Annotated[int | None, typer.Option(help="So many jobs of one node without Ray, in place of one.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Of the cluster.")] = None,
+    account: Annotated[str | None, typer.Option(help="That pays.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Any other of sbatch's, such as --option=--exclusive.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script, and submit nothing.")] = False,
+) -> None:
+    """Submit a benchmark to Slurm: as one job with Ray over its nodes, or as an array of small jobs.
+
+    What is asked for stands in the file's `slurm:` too, or for all benchmarks in ~/.config/i2ibench/slurm.yaml.
+    """
+    from i2ibench.slurm import show
+
+    options = {
+        "nodes": nodes,
+        "gpus_per_node": gpus_per_node,
+        "cpus_per_node": cpus_per_node,
+        "time": time,
+        "notice": notice,
+        "array": array,
+        "partition": partition,
+        "account": account,
+        "options": tuple(option or ()),
+    }
+    show.submitted(file, options, dry_run=dry_run)
+
+
+@app.command()
+def status(file: BenchmarkFile) -> None:
+    """Show how far each trial is: from another terminal, or another machine that sees the store."""
+    from i2ibench import benchmark, show
+
+    show.status(*benchmark.load(file))
+
+
+@app.command()
+def stop(
+    file: BenchmarkFile,
+    trials: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TRIAL]...", help="Which, by label or by the beginning of the id; default: all."),
+    ] = None,
+) -> None:
+    """Ask trials to write a checkpoint and leave: from another terminal, or another machine that sees the store.
+
+    A run without any trial left ends. The next `i2ibench run` goes on from the checkpoints.
+    """
+    from i2ibench import benchmark, show
+
+    show.stop(*benchmark.load(file), trials or [])
+
+
+@app.command()
+def logs(
+    trial: Annotated[str, typer.Argument(help="Its id, or the beginning of it.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows, until the trial ends.")] = False,
+    store: Annotated[str, typer.Option(help="The folder of the trials.")] = "runs",
+) -> None:
+    """Print the log of a trial: its losses, its warnings, and the whole story of a failure."""
+    from i2ibench import show
+    from i2ibench.store import Store
+
+    show.logs(Store(store), trial, follow=follow)
+
+
+@app.command()
+def evaluate(
+    file: BenchmarkFile,
+    protocol: ProtocolName = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Score again what has scores under this protocol already.")
+    ] = False,
+    executor: ExecutorName = "local",
+    ray_address: RayAddress = None,
+) -> None:
+    """Score what is trained, without training: under another protocol, or with metrics added to the file."""
+    _run(file, executor=executor, ray_address=ray_address, protocol=protocol, train=False, rescore=force)
+
+
+@app.command()
+def chaos(
+    trials: Annotated[int, typer.Option(help="How many.")] = 8,
+    minutes: Annotated[float, typer.Option(help="How long to disturb them.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Of what happens when.")] = 0,
+) -> None:
+    """Kill workers, nodes and drivers of a small benchmark at random; check that nothing is lost, or done twice."""
+    import tempfile
+
+    from i2ibench.chaos import Chaos
+
+    with tempfile.TemporaryDirectory(prefix="i2ibench-chaos-", ignore_cleanup_errors=True) as folder:
+        Chaos(Path(folder), trials=trials, seed=seed).run(minutes)
+
+
+def _run(file: Path, **options: Any) -> None:
+    """Run a benchmark, say where its report is, and leave with the exit code that its trials deserve."""
+    from i2ibench import benchmark
+
+    try:
+        summary = benchmark.run(file, **options)
+    except KeyboardInterrupt as why:
+        from i2ibench.stopping import EXIT_CODES
+
+        print("i2ibench: interrupted; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(EXIT_CODES.get(getattr(why, "signal", 0), 130)) from None
+    print(f"report: {summary.report}" if summary.report else "others work on what is left, and write the report")
+    if summary.failed:
+        print(
+            f"{len(summary.failed)} of {len(summary.states)} trials failed; the report and the lines above say why",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
+    if summary.stopped:
+        print(f"{len(summary.stopped)} trials were stopped; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130)
