@@ -44,6 +44,7 @@ IMPATIENT = {
 }
 KINDS = ("worker", "worker", "worker", "node", "driver", "driver asked to stop")
 START_SECONDS = 120.0
+STARTED = b"Ray runtime started"  # what `ray start` prints once its node can be used
 
 
 class ChaosError(I2IBenchError):
@@ -65,15 +66,13 @@ class Nodes(AbstractContextManager["Nodes"]):
         # For this process and its drivers, too. Only the token guards the cluster: Ray refuses to bind to loopback
         # where there are several nodes.
         os.environ.update(QUIET | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"})
-        port = self.address.split(":")[1]
-        head = self._ray("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
-        self._stack.callback(_end, head)
         try:
-            _wait_for(self.address)
+            port = self.address.split(":")[1]
+            self._stack.callback(_end, self._start("--head", f"--port={port}", "--include-dashboard=false", cpus=0))
+            self.fill()
         except BaseException:
-            self._stack.close()
+            self.__exit__()
             raise
-        self.fill()
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -82,10 +81,14 @@ class Nodes(AbstractContextManager["Nodes"]):
         self._stack.close()
 
     def fill(self) -> None:
-        """Begin a node in place of each that was killed."""
+        """Begin a node in place of each that was killed.
+
+        Raises:
+            ChaosError: none comes up.
+        """
         self._nodes = [node for node in self._nodes if node.poll() is None]
         while len(self._nodes) < self._count:
-            self._nodes.append(self._ray(f"--address={self.address}", f"--num-cpus={self._cpus}"))
+            self._nodes.append(self._start(f"--address={self.address}", cpus=self._cpus))
 
     def kill_the_one_with(self, pid: int) -> bool:
         """Kill, without warning, the node that a worker belongs to, and all its processes."""
@@ -96,14 +99,24 @@ class Nodes(AbstractContextManager["Nodes"]):
                 return True
         return False
 
-    def _ray(self, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-        command += ["--node-ip-address=127.0.0.1", f"--temp-dir={self._folder}", "--num-gpus=0", *options]
+    def _start(self, *options: str, cpus: int) -> subprocess.Popen[bytes]:
+        """Begin a head or a node, and wait until it is one: of two that begin at once, one often aborts."""
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *options]
+        command += ["--node-ip-address=127.0.0.1", f"--temp-dir={self._folder}", f"--num-cpus={cpus}", "--num-gpus=0"]
         command += ["--object-store-memory=80000000", "--min-worker-port=0", "--max-worker-port=0"]
-        environment = {**os.environ, **IMPATIENT}
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        environment = {**os.environ, **IMPATIENT, "PYTHONUNBUFFERED": "1"}
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with tempfile.NamedTemporaryFile(dir=self._folder) as said:
+                node = subprocess.Popen(
+                    command, env=environment, stdout=said, stderr=subprocess.DEVNULL, start_new_session=True
+                )
+                while node.poll() is None and time.monotonic() < deadline:
+                    if STARTED in Path(said.name).read_bytes():
+                        return node
+                    time.sleep(0.1)
+            _kill_group(node)
+        raise ChaosError(f"no Ray node came up within {START_SECONDS:.0f} s")
 
 
 @dataclass
@@ -262,19 +275,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:
         _kill_group(process)
-
-
-def _wait_for(address: str) -> None:
-    from i2ibench.executors.cluster import probe
-
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            return probe(address)
-        except I2IBenchError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
 
 
 if __name__ == "__main__":

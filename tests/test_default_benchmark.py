@@ -42,7 +42,7 @@ def test_the_report_is_complete(folder: Path) -> None:
     for name in ("index.html", "leaderboard.md", "leaderboard.csv", "results.parquet"):
         assert (report / name).stat().st_size > 0
     pictures = {path.suffix for path in (report / "figures").iterdir()}
-    assert pictures == {".png", ".svg"}
+    assert pictures == {".png", ".svg", ".pdf"}
     table = pd.read_parquet(report / "results.parquet")
     assert set(table["state"]) == {"done"}
     assert {"copy", "oracle", "vae", "cvae", "pix2pix", "cyclegan", "unit", "munit"} == set(table["label"])

@@ -89,7 +89,7 @@ def test_requeue_in_mid_trial(short, sleepy, lab, until) -> None:
     lab.ask(f"scontrol requeue {job}")
     until(lambda: lab.job(job)["JobState"] == "PENDING", 30)
     known = len(sleepy.steps())
-    lab.ask(f"scontrol update JobId={job} StartTime=now")
+    sleepy.hasten(job)
     until(lambda: len(sleepy.steps()) > known, 90)
     plan, store = sleepy.load()
     assert [row.restarts for row in monitor.rows(plan, store)] == ["1"]  # as `i2ibench status` shows
