@@ -131,6 +131,12 @@ def holder(folder: Path) -> Holder | None:
     return max(living, key=lambda found: found.number, default=None)
 
 
+def newest_beat(folder: Path) -> float | None:
+    """When the heart of a trial's newest lease last beat, by the file system's clock, alive or not; None without one."""
+    newest = max(_leases(folder), key=lambda found: found.number, default=None)
+    return None if newest is None else newest.beat
+
+
 @cache
 def machine() -> str:
     """What process ids are unique in: one boot of one kernel, and within it one namespace of processes."""

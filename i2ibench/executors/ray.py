@@ -13,6 +13,7 @@ from typing import Any
 
 from i2ibench.errors import ConfigError, I2IBenchError
 from i2ibench.executors import cluster
+from i2ibench.executors.pulse import Pulse
 from i2ibench.executors.schedule import Schedule, asks
 from i2ibench.job import Job, Outcome
 from i2ibench.stopping import Stop
@@ -94,6 +95,7 @@ class _Run:
         self._ray, self._stop = ray, stop
         self._tasks: dict[Any, Job] = {}
         self._used: Counter[str] = Counter()
+        self._pulse, self._frozen = Pulse(), set[str]()  # the names of jobs whose processes we have killed
         self._nodes: list[dict[str, float]] = []
         self._looked, self._moved = -float("inf"), time.monotonic()
         self._wait_for_nodes(jobs, JOIN_SECONDS if joining else 0.0)
@@ -113,6 +115,7 @@ class _Run:
             else:
                 self._look_at_nodes()
                 self._start()
+                self._kill_frozen()
             for job, outcome in self._ended():
                 final = self._schedule.end(job, outcome, time.monotonic())
                 if final is not None:
@@ -132,6 +135,12 @@ class _Run:
         if idle and self._schedule.open and time.monotonic() - self._moved > STARVED_SECONDS:
             raise ConfigError("no node that is left in the Ray cluster has room for any of the remaining trials")
 
+    def _kill_frozen(self) -> None:
+        for task, job in self._tasks.items():
+            if job.name not in self._frozen and self._pulse.stopped(job, time.monotonic()):
+                self._frozen.add(job.name)
+                self._ray.cancel(task, force=True)
+
     def _ended(self) -> Iterator[tuple[Job, Outcome]]:
         now = time.monotonic()
         patience = min(POLL_SECONDS, self._schedule.wait_seconds(now) or POLL_SECONDS)
@@ -143,7 +152,9 @@ class _Run:
             job = self._tasks.pop(task)
             self._used.subtract(asks(job, has_gpus=self._has_gpus))
             self._stop.ended(job)
+            self._pulse.forget(job)
             yield job, self._outcome(task, job)
+            self._frozen.discard(job.name)
 
     def _outcome(self, task: Any, job: Job) -> Outcome:
         errors = self._ray.exceptions
@@ -161,8 +172,9 @@ class _Run:
             reason = f"the worker process died: {type(error).__name__}: {_first_line(error)}"
             return Outcome("crashed", reason, recorded=False)
 
-    @staticmethod
-    def _hung(job: Job) -> bool:
+    def _hung(self, job: Job) -> bool:
+        if job.name in self._frozen:
+            return True
         try:
             progress = Store(job.store).trial(job.trial).progress()
         except I2IBenchError:

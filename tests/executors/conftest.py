@@ -41,6 +41,7 @@ sys.exit(EXIT_CODES[stop.signal] if stop.requested else 0)
 HURT_METHOD = '''
     """Trains in a moment, but for what is done to it."""
 
+    import ctypes
     import time
     from pathlib import Path
 
@@ -57,6 +58,7 @@ HURT_METHOD = '''
             hurt: str = ""
             seconds: float = 0.0  # that a step takes
             most: int = 1000  # images that fit into memory
+            greedy_from: int = 1000  # images, above which a step takes more and more memory
 
         def build(self, task: Task) -> None:
             import torch
@@ -69,12 +71,19 @@ HURT_METHOD = '''
             time.sleep(self.params.seconds)
             if len(batch.a) > self.params.most:
                 raise MemoryError("no room")
+            if len(batch.a) > self.params.greedy_from:
+                taken = []
+                while True:  # the host's memory fills up, until somebody does something about it
+                    taken.append(bytearray(b"x") * 50_000_000)
+                    time.sleep(0.05)
             marker = Path(__file__).with_name(f"hurt-{self.params.hurt}")
             if self.params.hurt and self.steps == 7 and not marker.exists():
                 if not self.params.hurt.endswith("always"):
                     marker.touch()
                 if self.params.hurt.startswith("hang"):
                     time.sleep(3600)
+                if self.params.hurt == "freeze":  # holds Python's global lock, so that no other thread runs
+                    ctypes.PyDLL(None).sleep(3600)
             with turn("generator") as loss:
                 loss.l1 = (self.generator(batch.a) - batch.b).abs().mean()
 

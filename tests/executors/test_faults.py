@@ -6,6 +6,7 @@ import signal
 import subprocess
 from contextlib import suppress
 
+import psutil
 import pytest
 
 from i2ibench import benchmark
@@ -129,6 +130,28 @@ def test_a_trial_that_always_hangs_fails(bench: Bench) -> None:
     bench.write("hurt: hang-always", "hang_seconds: 10")
     bench.file.write_text(bench.file.read_text().replace("retries: 3", "retries: 1"))
     assert "failed no step for 10 s (training.hang_seconds) (2 times)" in ends(bench.drive())
+
+
+@pytest.mark.slow
+def test_a_frozen_process_is_killed_from_outside_and_goes_on(bench: Bench) -> None:
+    bench.write("hurt: freeze", "checkpoint_every: 5, hang_seconds: 10")
+    assert "done" in ends(bench.drive())
+    assert "resumed from the checkpoint at step 5" in bench.log()
+
+
+@pytest.mark.slow
+def test_when_the_host_runs_out_of_memory_ray_ends_the_trial_and_half_the_batch_is_tried(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = psutil.virtual_memory()
+    enough = (memory.total - memory.available + 3e9) / memory.total
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{enough:.3f}")
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    bench.write("greedy_from: 2", "checkpoint_every: 5")
+    assert "done" in ends(bench.drive())
+    (flag,) = [flag for flag in bench.trial.result()["flags"] if flag["flag"] == "micro-batch"]
+    assert "a batch of 4 did not fit" in flag["reason"]
+    assert bench.log().count("finished") == 1
 
 
 def test_ctrl_c_in_a_terminal_leaves_a_checkpoint_and_no_process(bench: Bench) -> None:
