@@ -48,7 +48,7 @@ name: scheduler
 seeds: 1
 store: {folder}/runs
 reports: {folder}/reports
-data: {{glyphs: {{size: 32}}}}
+data: {{shapes: {{size: 32, train_images: 8, test_images: 4}}}}
 methods: {{{methods}}}
 training: {{steps: 200, batch_size: 4, log_every: 10}}
 resources: {{cpus: 1, gpus: 0}}
@@ -115,8 +115,8 @@ def empty(folder: Path) -> None:
 
 
 def makespan(folder: Path) -> None:
-    slots, rng = 8, random.Random(0)
-    lengths = [min(20.0, rng.lognormvariate(1.0, 0.8)) for _ in range(64)]
+    slots, rng = 4, random.Random(0)
+    lengths = [min(40.0, 2 * rng.lognormvariate(1.0, 0.8)) for _ in range(64)]
     took = drive(naps(folder, lengths), slots)
     bound = max(sum(lengths) / slots, max(lengths))
     print(f"makespan: {took:.1f} s for 64 trials on {slots} slots; lower bound {bound:.1f} s, ratio {took / bound:.3f}")

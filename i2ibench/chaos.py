@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,8 +102,17 @@ class Nodes(AbstractContextManager["Nodes"]):
 
     def _start(self, *options: str, cpus: int) -> subprocess.Popen[bytes]:
         """Begin a head or a node, and wait until it is one: of two that begin at once, one often aborts."""
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats", *options]
-        command += ["--node-ip-address=127.0.0.1", f"--temp-dir={self._folder}", f"--num-cpus={cpus}", "--num-gpus=0"]
+        with_us = (
+            ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        )  # they end as we do, killed or not
+        command = [*with_us, sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+        command += [
+            *options,
+            "--node-ip-address=127.0.0.1",
+            f"--temp-dir={self._folder}",
+            f"--num-cpus={cpus}",
+            "--num-gpus=0",
+        ]
         command += ["--object-store-memory=80000000", "--min-worker-port=0", "--max-worker-port=0"]
         environment = {**os.environ, **IMPATIENT, "PYTHONUNBUFFERED": "1"}
         deadline = time.monotonic() + START_SECONDS
