@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from i2ibench.errors import ConfigError, I2IBenchError
+from i2ibench.errors import ConfigError, CrashedError, I2IBenchError
 from i2ibench.executors import cluster
 from i2ibench.executors.pulse import Pulse
 from i2ibench.executors.schedule import Schedule, asks
@@ -220,7 +220,16 @@ def _work(job: Job) -> Outcome:
     folder = Store(job.store).trial(job.trial).path
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
-        return run_job(job, disposable=True)
+        before = signal.signal(signal.SIGTERM, _told_to_end)
+        try:
+            return run_job(job, disposable=True)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _told_to_end(*_: Any) -> None:
+    """A node that is taken out of service ends its workers so. Ray's handler exits, as if the method had failed."""
+    raise CrashedError("the worker process was told to end (SIGTERM)")
 
 
 def _require_feasible(jobs: Sequence[Job], nodes: Sequence[dict[str, float]], *, has_gpus: bool) -> None:

@@ -96,10 +96,11 @@ def test_a_full_disk_fails_the_trial_in_one_line_and_the_next_run_goes_on(small_
 # -- on Ray -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_killed_worker_goes_on_from_its_checkpoint(bench: Bench) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_killed_worker_goes_on_from_its_checkpoint(bench: Bench, number: int) -> None:
     bench.write("seconds: 0.1")
     driver = bench.drive()
-    os.kill(until(lambda: at_work(bench.trial)), signal.SIGKILL)
+    os.kill(until(lambda: at_work(bench.trial)), number)
     assert "done" in ends(driver)
     assert bench.state() == "done"
     assert "resumed from the checkpoint at step" in bench.log()
