@@ -152,7 +152,7 @@ plan, store = benchmark.load({str(file)!r})
 planned = time.perf_counter()
 assert benchmark.unfinished(plan, store) == []
 looked = time.perf_counter()
-benchmark._digest(plan, store)
+benchmark.digest(plan, store)
 print(f"cached: {{time.perf_counter() - began:.1f}} s to answer from {count} finished trials "
       f"(plan {{planned - began:.1f}}, "
       f"states {{looked - planned:.1f}}, report's digest {{time.perf_counter() - looked:.1f}}; "

@@ -132,7 +132,7 @@ def holder(folder: Path) -> Holder | None:
 
 
 def newest_beat(folder: Path) -> float | None:
-    """When the heart of a trial's newest lease last beat, by the file system's clock, alive or not; None without one."""
+    """When the heart of the newest lease last beat, by the file system's clock, alive or not; None without a lease."""
     newest = max(_leases(folder), key=lambda found: found.number, default=None)
     return None if newest is None else newest.beat
 

@@ -16,14 +16,15 @@ from i2ibench.errors import DivergedError, Interrupted, TrialError
 from i2ibench.memory import PeakMemory
 from i2ibench.method import Batch, Method
 from i2ibench.options import Options
+from i2ibench.policy import Policy
 from i2ibench.randomness import rng_state, set_rng_state
-from i2ibench.turns import Turns, autocast_dtype
+from i2ibench.turns import Turns
 
 if TYPE_CHECKING:
     import logging
 
     from i2ibench.config import Training
-    from i2ibench.data.batches import Batches
+    from i2ibench.data.batches import Epochs
     from i2ibench.loggers import Logger
     from i2ibench.store import Trial
 
@@ -58,7 +59,7 @@ class Loop:
     def __init__(
         self,
         method: Method,
-        batches: Batches,
+        batches: Epochs,
         settings: Training,
         trial: Trial,
         device: torch.device,
@@ -83,9 +84,10 @@ class Loop:
         self.say = say or trial.write_progress
         self.should_stop, self.micro_batches, self.group = should_stop, micro_batches, group
         self.device, self.logger = device, logger
+        policy = Policy.of(settings, device)
+        policy.prepare(method)
         self.options = Options(method, settings)
-        dtype = autocast_dtype(settings.precision, device)
-        self.turns = Turns(method, settings.clip, dtype, self.options, group)
+        self.turns = Turns(method, settings.clip, policy, self.options, group)
         self.checkpoints = Checkpoints(trial.path / "checkpoints")
         self.step = 0
         self.seconds = 0.0  # of training, over all attempts: what is lost since a checkpoint does not count
@@ -140,8 +142,8 @@ class Loop:
         progress = self.progress()
         self.turns.set_learning_rate(learning_rate(self.method.params, self.step, progress))
         whole = self.settings.batch_size
-        a, b = self.batches.at(self.step, self.group.part(whole))
-        self.turns.step(self.method, Batch(a, b, progress, self.step), whole, self.micro_batches)
+        a, b, *domains = self.batches.at(self.step, self.group.part(whole))
+        self.turns.step(self.method, Batch(a, b, progress, self.step, *domains), whole, self.micro_batches)
         self.options.stepped()
         self.step += 1
 

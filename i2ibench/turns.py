@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import TrialError
 from i2ibench.method import Batch, Method
+from i2ibench.nn.functional import Network, full, keeping, module_of, repeatable
 from i2ibench.options import Options
+from i2ibench.policy import Policy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
-    """The type that networks compute in, or None for float32."""
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return torch.bfloat16 if precision == "bf16" else None
+@dataclass(frozen=True)
+class _Kept:
+    """What a network made of `x` (held, so that no other takes its id) while its parameters had these versions."""
+
+    x: Tensor
+    versions: list[int]
+    output: Any
 
 
 class Turns:
@@ -47,12 +52,13 @@ class Turns:
         self,
         method: Method,
         clip: float | None = None,
-        dtype: torch.dtype | None = None,
+        policy: Policy | None = None,
         options: Options | None = None,
         group: Group = ALONE,
     ) -> None:
         params = method.params
-        self._clip, self._dtype, self._options, self._group = clip, dtype, options or Options(method), group
+        self.policy = policy or Policy()
+        self._clip, self._options, self._group = clip, options or Options(method), group
         self._parameters = {
             player: [p for p in getattr(method, player).parameters() if p.requires_grad] for player in method.players
         }
@@ -62,12 +68,14 @@ class Turns:
                 lr=params.lr,
                 betas=(params.beta1, params.beta2),
                 weight_decay=params.weight_decay,
-                fused=True,  # torch's default on CPU is a Python loop over the tensors
+                fused=self.policy.fused,  # torch's default on CPU is a Python loop over the tensors
             )
             for player, parameters in self._parameters.items()
         }
         self.sums: dict[str, Tensor] = {}  # of each loss on this process, weighted by the share of the images
         self.counts: dict[str, float] = {}
+        self._kept: dict[tuple[int, str, int], _Kept] = {}  # what a later turn of this step needs too
+        self._trained = {id(p) for parameters in self._parameters.values() for p in parameters}
         self._share = 1.0  # of the images of this step's batch, in the turn being taken
         self._waiting: dict[str, int] | None = None  # players whose gradients are being gathered, and their turns
 
@@ -86,15 +94,16 @@ class Turns:
             self._waiting = {}
         parts = min(parts, len(batch.a))
         try:
-            for a, b in zip(batch.a.tensor_split(parts), batch.b.tensor_split(parts), strict=True):
-                self._share = len(a) / whole
-                method.step(replace(batch, a=a, b=b), self)
+            for part in _divided(batch, parts):
+                self._share = len(part.a) / whole
+                method.step(self.policy.batch(part), self)
             if self._waiting is not None:
                 self._require_one_turn_each(self._waiting, parts)
                 for player in self._waiting:
                     self._learn(player)
         finally:
             self._share, self._waiting = 1.0, None
+            self._kept.clear()
 
     @contextmanager
     def __call__(self, player: str) -> Iterator[Any]:
@@ -103,20 +112,47 @@ class Turns:
                 parameter.requires_grad_(name == player)
         losses = SimpleNamespace()
         device = self._parameters[player][0].device
-        with self._options.turn(player), torch.autocast(device.type, self._dtype, enabled=self._dtype is not None):
-            yield losses
-        terms: dict[str, Tensor] = vars(losses) | self._options.penalties()
-        if self._waiting is None or player not in self._waiting:
-            self.optimisers[player].zero_grad(set_to_none=True)
-        (self._share * torch.stack([term.float() for term in terms.values()]).sum()).backward()
+        token = keeping.set(self._once if self.policy.shared else None)
+        try:
+            with self.policy.ruling(device):
+                with self._options.turn(player), self.policy.casting(device):
+                    yield losses
+                terms: dict[str, Tensor] = vars(losses) | self._options.penalties()
+                if self._waiting is None or player not in self._waiting:
+                    self.optimisers[player].zero_grad(set_to_none=True)
+                (self._share * torch.stack([full(term) for term in terms.values()]).sum()).backward()
+        finally:
+            keeping.reset(token)
         for name, term in terms.items():
             key = f"{player}.{name}"
-            self.sums[key] = self.sums.get(key, 0.0) + self._share * term.detach().float()
+            self.sums[key] = self.sums.get(key, 0.0) + self._share * full(term.detach())
             self.counts[key] = self.counts.get(key, 0.0) + self._share
         if self._waiting is None:
             self._learn(player)
         else:
             self._waiting[player] = self._waiting.get(player, 0) + 1
+
+    def _once(self, net: Network, x: Tensor) -> Any:
+        """What `nn.shared` does in a turn: a frozen network's output is kept, with its graph, for its own turn."""
+        key = id(module_of(net)), getattr(net, "__name__", "forward"), id(x)
+        parameters = list(module_of(net).parameters())
+        versions = [p._version for p in parameters]
+        frozen = [p for p in parameters if id(p) in self._trained and not p.requires_grad]
+        kept = self._kept.pop(key, None)
+        if kept is None or kept.versions != versions:
+            if not frozen or not repeatable(net):
+                return net(x)
+            for p in frozen:
+                p.requires_grad_(True)
+            try:
+                kept = _Kept(x, versions, net(x))
+            finally:
+                for p in frozen:
+                    p.requires_grad_(False)
+        if not frozen:
+            return kept.output
+        self._kept[key] = kept
+        return tree_map(torch.Tensor.detach, kept.output)
 
     def _learn(self, player: str) -> None:
         """The player's optimiser takes a step by the gradients of all micro-batches and processes."""
@@ -162,3 +198,10 @@ class Turns:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for player, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state[player])
+
+
+def _divided(batch: Batch, parts: int) -> Iterator[Batch]:
+    tensors = {name: getattr(batch, name) for name in ("a", "b", "of_a", "of_b")}
+    pieces = {name: tensor.tensor_split(parts) for name, tensor in tensors.items() if tensor is not None}
+    for several in zip(*pieces.values(), strict=True):
+        yield replace(batch, **dict(zip(pieces, several, strict=True)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import logging
@@ -22,6 +23,8 @@ from i2ibench.memory import is_out_of_memory
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.plan import TrialSpec
 from i2ibench.store import Store, Trial
+
+atexit.register(gc.unfreeze)  # see run_job: what is frozen is not cleaned up, and libraries complain of leaks
 
 START_SECONDS = 600.0  # that a training may take to its first step, at least: data is read, networks are compiled
 
@@ -53,13 +56,14 @@ def run_job(job: Job, *, disposable: bool = False) -> Outcome:
         )  # the training says itself what is wrong
     finally:
         gc.collect()
+        gc.freeze()  # modules and caches, which stay: to go through them after each job would cost 0.3 s
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()  # this process stays: others on the same GPU need the room
 
 
 def _with_leases(job: Job, spec: TrialSpec, store: Store, disposable: bool) -> Outcome:
     mine = store.trial(spec.id)
-    homes = [store.trial(spec.trained_as)] if spec.backward and job.kind == "train" else []
+    homes = [store.trial(spec.trained_as)] if spec.borrows and job.kind == "train" else []
     with ExitStack() as held:
         leases = []
         for folder in (mine, *(home for home in homes if home.training() is None)):
@@ -99,7 +103,7 @@ def _work(job: Job, spec: TrialSpec, store: Store, log: logging.Logger, should_s
     mine = store.trial(spec.id)
     if job.kind == "train":
         forward = f"train {spec.trained_as}" in job.after
-        if spec.backward and forward and store.trial(spec.trained_as).training() is None:
+        if spec.borrows and forward and store.trial(spec.trained_as).training() is None:
             raise TrialError(f"its networks are those of {spec.trained_as}, and their training failed: see there")
         mine.write_progress("starting")
         trial.train_and_translate(spec, store, log, should_stop=should_stop, micro_batches=job.micro_batches)

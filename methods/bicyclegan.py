@@ -94,7 +94,7 @@ class BicycleGAN(Method):
         with turn("generator") as loss:
             posterior = gen.encoder(b)
             z = nn.normal((half, p.latent), a)
-            encoded, random = gen.decoder(a, nn.sample(posterior)), gen.decoder(a, z)
+            encoded, random = nn.calls(gen.decoder, (a, nn.sample(posterior)), (a, z))
             loss.gan = p.lambda_gan * nn.gan_loss(dis.encoded(encoded), True, p.gan)
             loss.gan_random = p.lambda_gan_random * nn.gan_loss(dis.random(random), True, p.gan)
             loss.l1 = p.lambda_l1 * nn.l1(encoded, b)

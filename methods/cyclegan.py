@@ -85,14 +85,16 @@ class CycleGAN(Method):
         judge_a, judge_b = self.discriminator.a, self.discriminator.b
 
         with turn("generator") as loss:
-            fake_b, fake_a = to_b(a), to_a(b)
+            if p.lambda_identity:
+                (fake_b, same_b), (fake_a, same_a) = nn.calls(to_b, a, b), nn.calls(to_a, b, a)
+                loss.identity_a = p.lambda_cycle * p.lambda_identity * nn.l1(same_a, a)
+                loss.identity_b = p.lambda_cycle * p.lambda_identity * nn.l1(same_b, b)
+            else:
+                fake_b, fake_a = to_b(a), to_a(b)
             loss.gan_b = nn.gan_loss(judge_b(fake_b), True, p.gan)
             loss.gan_a = nn.gan_loss(judge_a(fake_a), True, p.gan)
             loss.cycle_a = p.lambda_cycle * nn.l1(to_a(fake_b), a)
             loss.cycle_b = p.lambda_cycle * nn.l1(to_b(fake_a), b)
-            if p.lambda_identity:
-                loss.identity_a = p.lambda_cycle * p.lambda_identity * nn.l1(to_a(a), a)
-                loss.identity_b = p.lambda_cycle * p.lambda_identity * nn.l1(to_b(b), b)
 
         with turn("discriminator") as loss:
             real_b, old_b = nn.calls(judge_b, b, self.pool_b(fake_b))

@@ -110,8 +110,8 @@ class MUNIT(Method):
         p, a, b, gen, dis = self.params, batch.a, batch.b, self.generator, self.discriminator
 
         with turn("discriminator") as loss:  # first, and with styles of its own, as in the authors' code
-            fake_a = gen.a.decode(gen.b.content_encoder(b), self.style(b))
-            fake_b = gen.b.decode(gen.a.content_encoder(a), self.style(a))
+            content_a, content_b = nn.shared(gen.a.content_encoder, a), nn.shared(gen.b.content_encoder, b)
+            fake_a, fake_b = gen.a.decode(content_b, self.style(b)), gen.b.decode(content_a, self.style(a))
             for name, real, fake in (("a", a, fake_a), ("b", b, fake_b)):
                 fake_scores, real_scores = nn.calls(dis[name], fake.detach(), real)
                 judged = nn.gan_loss(fake_scores, real=False, kind="lsgan") + nn.gan_loss(real_scores, True, "lsgan")
@@ -119,12 +119,13 @@ class MUNIT(Method):
 
         with turn("generator") as loss:
             style_a, style_b = self.style(b), self.style(a)
-            (content_a, own_style_a), (content_b, own_style_b) = gen.a.encode(a), gen.b.encode(b)
-            fake_a, fake_b = gen.a.decode(content_b, style_a), gen.b.decode(content_a, style_b)
+            content_a, own_style_a = nn.shared(gen.a.content_encoder, a), gen.a.style_encoder(a)
+            content_b, own_style_b = nn.shared(gen.b.content_encoder, b), gen.b.style_encoder(b)
+            fake_a, own_a = nn.calls(gen.a.decode, (content_b, style_a), (content_a, own_style_a))
+            fake_b, own_b = nn.calls(gen.b.decode, (content_a, style_b), (content_b, own_style_b))
             content_b_again, style_a_again = gen.a.encode(fake_a)
             content_a_again, style_b_again = gen.b.encode(fake_b)
 
-            own_a, own_b = gen.a.decode(content_a, own_style_a), gen.b.decode(content_b, own_style_b)
             loss.image = p.lambda_image * (nn.l1(own_a, a) + nn.l1(own_b, b))
             loss.style = p.lambda_style * (nn.l1(style_a_again, style_a) + nn.l1(style_b_again, style_b))
             loss.content = p.lambda_content * (nn.l1(content_a_again, content_a) + nn.l1(content_b_again, content_b))

@@ -106,21 +106,22 @@ class UNIT(Method):
         p, a, b, gen, dis = self.params, batch.a, batch.b, self.generator, self.discriminator
 
         with turn("discriminator") as loss:  # first, and with noise of its own, as in the authors' code
-            fake_a = gen.a.decode(noisy(gen.b.encode(b)))
-            fake_b = gen.b.decode(noisy(gen.a.encode(a)))
+            mean_a, mean_b = nn.shared(gen.a.encode, a), nn.shared(gen.b.encode, b)
+            fake_a, fake_b = gen.a.decode(noisy(mean_b)), gen.b.decode(noisy(mean_a))
             for name, real, fake in (("a", a, fake_a), ("b", b, fake_b)):
                 fake_scores, real_scores = nn.calls(dis[name], fake.detach(), real)
                 judged = nn.gan_loss(fake_scores, real=False, kind="lsgan") + nn.gan_loss(real_scores, True, "lsgan")
                 setattr(loss, name, p.lambda_gan * judged)
 
         with turn("generator") as loss:
-            mean_a, mean_b = gen.a.encode(a), gen.b.encode(b)
+            mean_a, mean_b = nn.shared(gen.a.encode, a), nn.shared(gen.b.encode, b)
             code_a, code_b = noisy(mean_a), noisy(mean_b)
-            fake_a, fake_b = gen.a.decode(code_b), gen.b.decode(code_a)
+            fake_a, own_a = nn.calls(gen.a.decode, code_b, code_a)
+            fake_b, own_b = nn.calls(gen.b.decode, code_a, code_b)
             mean_b_again, mean_a_again = gen.a.encode(fake_a), gen.b.encode(fake_b)
             cycle_a, cycle_b = gen.a.decode(noisy(mean_a_again)), gen.b.decode(noisy(mean_b_again))
 
-            loss.image = p.lambda_image * (nn.l1(gen.a.decode(code_a), a) + nn.l1(gen.b.decode(code_b), b))
+            loss.image = p.lambda_image * (nn.l1(own_a, a) + nn.l1(own_b, b))
             loss.kl = p.lambda_kl * (mean_a.square().mean() + mean_b.square().mean())
             loss.cycle = p.lambda_cycle * (nn.l1(cycle_a, a) + nn.l1(cycle_b, b))
             loss.cycle_kl = p.lambda_cycle_kl * (mean_a_again.square().mean() + mean_b_again.square().mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from i2ibench import cli
 from i2ibench.build import limit_threads
 
 limit_threads(1)  # the tests run side by side, one process per core
+# Ray's workers are as nice as can be, and would starve beside the other tests.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"

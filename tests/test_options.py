@@ -20,6 +20,7 @@ from i2ibench.config import Training
 from i2ibench.errors import ConfigError, TrialError
 from i2ibench.method import Batch, Method, Task, Turn
 from i2ibench.options import Options, networks, weighted
+from i2ibench.policy import Policy
 from i2ibench.randomness import seed_everything
 from i2ibench.store import Store
 from i2ibench.training import Loop, learning_rate
@@ -219,15 +220,15 @@ def r1_by_hand(judge: torch.nn.Module, real: Tensor, gamma: float) -> Tensor:
     return total / len(real)
 
 
-@pytest.mark.parametrize("dtype", [None, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", GANS)
-def test_the_penalty_is_r1_of_the_real_images_alone(name: str, dtype: torch.dtype | None) -> None:
+def test_the_penalty_is_r1_of_the_real_images_alone(name: str, precision: Any) -> None:
     method = make(name)
     a, b = Noise(method.task.size).at(0)
     d = copy.deepcopy(method.discriminator)
     pairs = [(d, torch.cat([a, b], 1))] if name == "pix2pix" else [(d["a"], a), (d["b"], b)]
     expected = sum(r1_by_hand(judge, real, 7.0).item() for judge, real in pairs)
-    turns = Turns(method, dtype=dtype, options=Options(method, Training(r1=7.0)))
+    turns = Turns(method, policy=Policy(precision), options=Options(method, Training(r1=7.0)))
     method.step(Batch(a, b), turns)
     means = turns.means()
     assert expected > 0

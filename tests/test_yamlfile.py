@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2ibench.errors import ConfigError
@@ -86,6 +86,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)  # how busy the machine is says nothing of a reader
 @given(st.dictionaries(st.text("abcdef", min_size=1, max_size=5), values, max_size=4))
 def test_what_pyyaml_writes_is_read_back(content: dict) -> None:
     """PyYAML quotes by YAML 1.1's rules, the stricter ones but for numbers such as 0E0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -41,7 +42,7 @@ def stamp(
         "reference_size": _size(reference),
         **origin,
     }
-    entries = _features(protocol, len(generated), len(reference)) | _pairs(protocol)
+    entries = _features(protocol, len(generated), len(reference)) | _pairs(protocol, material.scale)
     entries |= special.entries(entries["lpips"], protocol, material)
     return {
         "name": protocol.name,
@@ -87,13 +88,15 @@ def rank_deficient(protocol: Protocol, *counts: int) -> bool:
     return min(counts) <= EXTRACTORS[protocol.extractor].dimension
 
 
-def _pairs(protocol: Protocol) -> dict[str, dict[str, Any]]:
+def _pairs(protocol: Protocol, scale: int) -> dict[str, dict[str, Any]]:
     window = {
         "window": f"Gaussian, sigma 1.5, {SSIM_WINDOW} pixels",
         "covariance": "population",
         "data_range": 255,
         "channels": "mean over RGB",
     }
+    luminance = {"channels": "Y of BT.601, 16 to 235, not rounded", "border": protocol.cut(scale)}
+    psnr = {"data_range": 255, "cap_db": PSNR_CAP, "mean": "of dB over images", **_versions("scikit-image")}
     return {
         "lpips": {
             "network": protocol.lpips_net,
@@ -104,7 +107,9 @@ def _pairs(protocol: Protocol) -> dict[str, dict[str, Any]]:
         },
         "ssim": {**window, **_versions("scikit-image")},
         "ms_ssim": {**window, "scales": 5, **_versions("pytorch-msssim", "torch")},
-        "psnr": {"data_range": 255, "cap_db": PSNR_CAP, "mean": "of dB over images", **_versions("scikit-image")},
+        "psnr": psnr,
+        "psnr_y": psnr | luminance,
+        "ssim_y": window | luminance | _versions("scikit-image"),
         "l1": {"unit": "grey levels of 0 to 255", **_versions("numpy")},
     }
 
@@ -135,5 +140,8 @@ def _size(images: ImageSet) -> Any:
     return {"smallest": smallest, "largest": more[-1]} if more else smallest
 
 
+_version = cache(version)  # looking takes milliseconds, and a stamp asks for dozens
+
+
 def _versions(*packages: str) -> dict[str, str]:
-    return {f"{package} version": version(package) for package in packages}
+    return {f"{package} version": _version(package) for package in packages}

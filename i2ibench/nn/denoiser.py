@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .functional import full
+
 
 def embed(level: Tensor, width: int) -> Tensor:
     """Cosines and sines of (N,) numbers at frequencies from 1 down to nearly 1/10,000: (N, width), width even."""
@@ -136,7 +138,7 @@ class Denoiser(nn.Module):
         self.last = nn.Sequential(_norm(channels), nn.SiLU(), nn.Conv2d(channels, channels_out, 3, padding=1))
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        embedding = self.embed(embed(level, self.width))
+        embedding = self.embed(embed(level, self.width).to(x.dtype))
         x = self.first(x)
         skips = [x]
         for layers in self.down:
@@ -149,4 +151,4 @@ class Denoiser(nn.Module):
             x = torch.cat([x, skips.pop()], 1)
             for layer in layers:  # type: ignore[attr-defined]
                 x = layer(x, embedding)
-        return self.last(x).float()
+        return full(self.last(x))

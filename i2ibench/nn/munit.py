@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .functional import full
+
 
 class LayerNorm(nn.Module):
     """Normalises each whole image (C, H, W) to mean 0, deviation 1, then scales and shifts each channel.
@@ -28,6 +30,7 @@ class LayerNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = full(x)
         std, mean = torch.std_mean(x, dim=(1, 2, 3), keepdim=True)
         return (x - mean) / (std + self.eps) * self.gamma + self.beta
 
@@ -52,9 +55,9 @@ class AdaINResBlock(ResBlock):
     """A ResBlock that takes the shift and the scale of its two normalisations from the style: (N, 2, 2, C, 1, 1)."""
 
     def forward(self, x: Tensor, affine: Tensor) -> Tensor:  # type: ignore[override]
-        (shift1, scale1), (shift2, scale2) = (norm.unbind(1) for norm in affine.unbind(1))
-        out = F.relu(F.instance_norm(self.conv1(x)) * scale1 + shift1)
-        return x + F.instance_norm(self.conv2(out)) * scale2 + shift2
+        (shift1, scale1), (shift2, scale2) = (norm.unbind(1) for norm in full(affine).unbind(1))
+        out = F.relu(F.instance_norm(full(self.conv1(x))) * scale1 + shift1)
+        return x + F.instance_norm(full(self.conv2(out))) * scale2 + shift2
 
 
 class ContentEncoder(nn.Sequential):
@@ -132,7 +135,7 @@ class VAEGenerator(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Mean of q(z|x): (N, width * 2^downs, H / 2^downs, W / 2^downs)."""
-        return self.encoder(x)
+        return full(self.encoder(x))
 
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z)

@@ -10,8 +10,10 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .functional import full
+from .losses import l1, mse
 
 Gaussian = tuple[Tensor, Tensor]
 Likelihood = Literal["gaussian", "laplace"]
@@ -48,9 +50,9 @@ def nll(output: Tensor, target: Tensor, likelihood: Likelihood, scale: float | N
     arXiv:2006.13202): then the loss is log(scale) + constant, and no weight between it and the KL is left to choose.
     """
     if likelihood == "laplace":
-        error = F.l1_loss(output, target)
+        error = l1(output, target)
         return error.clamp(min=1e-3).log() + math.log(2) + 1 if scale is None else error / scale + math.log(2 * scale)
-    error = F.mse_loss(output, target)
+    error = mse(output, target)
     half_log_2pi = 0.5 * math.log(2 * math.pi)
     if scale is None:
         return 0.5 * error.clamp(min=1e-6).log() + 0.5 + half_log_2pi
@@ -94,7 +96,7 @@ class SpatialVAE(nn.Module):
 
     def encode(self, a: Tensor) -> Gaussian:
         """q(z | a): mean and log variance, each (N, latent, H / 2^downs, W / 2^downs)."""
-        mean, log_var = self.encoder(a).float().chunk(2, dim=1)
+        mean, log_var = full(self.encoder(a)).chunk(2, dim=1)
         return mean, log_var
 
     def decode(self, z: Tensor) -> Tensor:
@@ -169,4 +171,4 @@ class VectorEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Gaussian:
         features = self.body(x).mean((2, 3))
-        return self.mean(features).float(), self.log_var(features).float()
+        return full(self.mean(features)), full(self.log_var(features))

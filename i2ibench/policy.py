@@ -1,0 +1,102 @@
+"""How a training computes, never what: number format, memory layout, Adam, and which calls share their work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import torch
+
+    from i2ibench.config import Training
+    from i2ibench.method import Batch, Method
+
+Precision = Literal["fp64", "fp32", "tf32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One way to compute the steps of a method, whatever the method. All ways compute the same sums, but for rounding.
+
+    The loop, the options and `i2ibench.nn` look at it; a method file only calls what `nn` offers.
+    """
+
+    precision: Precision = "fp32"  # bf16: networks alone; losses, statistics, penalties and Adam stay in float32
+    channels_last: bool = False  # of images and kernels, on the networks that the method trains
+    fused: bool = True  # one kernel for Adam's step, in place of torch's loop over the tensors
+    batched: bool = True  # `nn.calls`: several calls of a network go through as one batch where that changes nothing
+    shared: bool = True  # `nn.shared`: what two turns both need is computed once
+
+    @classmethod
+    def of(cls, training: Training, device: torch.device) -> Policy:
+        """The policy of a training on a device.
+
+        `precision: auto` is bf16 on a GPU that has it, and fp32 everywhere else: on a CPU without AMX bf16 is slower
+        (benchmarks/RESULTS.md), and on one with AMX it is there to ask for.
+        """
+        import torch
+
+        precision: Any = training.precision
+        if precision == "auto":
+            precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+        return cls(precision)
+
+    @classmethod
+    def reference(cls, precision: Literal["fp64", "fp32"] = "fp32") -> Policy:
+        """The plain way, which every other is compared with: nothing batched, shared or fused."""
+        return cls(precision, fused=False, batched=False, shared=False)
+
+    def prepare(self, method: Method) -> None:
+        """Bring the method's networks into the policy's type and layout: before options and optimisers are made."""
+        import torch
+
+        for module in method.modules().values():
+            if self.precision == "fp64":
+                module.to(torch.float64)
+            if self.channels_last:
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def batch(self, batch: Batch) -> Batch:
+        """A batch in the policy's type and layout."""
+        import torch
+
+        dtype = torch.float64 if self.precision == "fp64" else None
+        layout = torch.channels_last if self.channels_last else torch.preserve_format
+        a, b = (images.to(dtype=dtype or images.dtype, memory_format=layout) for images in (batch.a, batch.b))
+        return replace(batch, a=a, b=b)
+
+    @contextmanager
+    def ruling(self, device: torch.device) -> Iterator[None]:
+        """For a turn, with its backward pass: `nn` follows this policy, and matrix products are of its precision."""
+        import torch
+
+        token = _CURRENT.set(self)
+        kinds: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn) if device.type == "cuda" else ()
+        before = [kind.allow_tf32 for kind in kinds]
+        try:
+            for kind in kinds:
+                kind.allow_tf32 = self.precision == "tf32"
+            yield
+        finally:
+            _CURRENT.reset(token)
+            for kind, value in zip(kinds, before, strict=True):
+                kind.allow_tf32 = value
+
+    def casting(self, device: torch.device) -> AbstractContextManager[Any]:
+        """For the forward passes of a turn."""
+        import torch
+
+        return torch.autocast(device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+
+_CURRENT: ContextVar[Policy | None] = ContextVar("policy", default=None)
+
+
+def current() -> Policy:
+    """What `i2ibench.nn` follows: the policy of the turn being taken."""
+    return _CURRENT.get() or Policy()

@@ -1,0 +1,103 @@
+"""Where the time of a method's training step goes: `i2ibench doctor --profile METHOD`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from i2ibench import registry
+from i2ibench.config import Training
+from i2ibench.errors import ConfigError
+from i2ibench.method import PRESET_SIZES, Batch, Task
+from i2ibench.options import Options
+from i2ibench.policy import Policy
+from i2ibench.randomness import seed_everything
+from i2ibench.registry import did_you_mean
+from i2ibench.turns import Turns
+
+WARM, STEPS = 2, 3  # the first ones make the optimisers' state and choose algorithms
+# What an operator's work is, by a part of its name; the first that fits.
+KINDS = {
+    "optimiser": ("adam", "zero_grad", "Optimizer"),
+    "convolutions": ("conv",),
+    "normalisation": ("norm", "var_mean", "std_mean"),
+    "matrix products": ("mm", "matmul", "linear", "attention"),
+    "padding and resampling": ("pad", "pool", "upsample", "shuffle"),
+}
+REST = "everything else"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Shares of a step's time, in [0, 1]: `kinds` add up to 1, and `operators` are the most expensive ones."""
+
+    about: str
+    milliseconds: float
+    kinds: dict[str, float]
+    operators: list[tuple[str, float, float]]  # name, share, calls in a step
+
+
+def training_step(name: str, preset: str | None = None) -> Profile:
+    """Take a few steps of a method on random images, at a preset: by default paper on a GPU, and tiny on a CPU.
+
+    Raises:
+        ConfigError: there is no such method or preset, or nothing that it trains.
+    """
+    method_class, gpu = registry.method(name), torch.cuda.is_available()
+    preset = preset or ("paper" if gpu else "tiny")
+    if not method_class.players:
+        raise ConfigError(f"{name} trains nothing, so there is no step to profile")
+    if preset not in method_class.presets:
+        raise ConfigError(f"{name} has no preset '{preset}'; {did_you_mean(preset, list(method_class.presets))}")
+    values = dict(method_class.presets[preset])
+    settings = Training(**values.pop("training", {}))
+    device, size = torch.device("cuda" if gpu else "cpu"), PRESET_SIZES[preset]
+    seed_everything(0)
+    method = method_class(method_class.Params(**values), Task(3, 3, size))
+    for module in method.modules().values():
+        module.to(device).train()
+    policy = Policy.of(settings, device)
+    policy.prepare(method)
+    options = Options(method, settings)
+    turns = Turns(method, settings.clip, policy, options)
+    a, b = (torch.rand(settings.batch_size, 3, size, size, device=device) * 2 - 1 for _ in range(2))
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            turns.step(method, Batch(a, b, 0.0, options.steps), len(a))
+            options.stepped()
+        turns.means()  # waits for the device
+
+    steps(WARM)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # it otherwise speaks of every GPU that is not there
+    with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiled:
+        steps(STEPS)
+    taken = {
+        event.key: (event.self_device_time_total if gpu else event.self_cpu_time_total, event.count)
+        for event in profiled.key_averages()
+    }
+    where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
+    about = f"{name}, preset {preset}: {size} pixels, batches of {len(a)}, {policy.precision}, {where}"
+    return _profile(about, taken)
+
+
+def _profile(about: str, taken: dict[str, tuple[float, int]]) -> Profile:
+    """From microseconds and calls of each operator in all profiled steps."""
+    total = sum(time for time, _ in taken.values()) or 1.0
+    kinds = dict.fromkeys([*KINDS, REST], 0.0)
+    for key, (time, _) in taken.items():
+        kinds[_kind(key)] += time / total
+    longest = sorted(taken, key=lambda key: -taken[key][0])[:10]
+    operators = [(key, taken[key][0] / total, taken[key][1] / STEPS) for key in longest]
+    return Profile(about, total / STEPS / 1000, kinds, operators)
+
+
+def _kind(operator: str) -> str:
+    def has(words: Iterable[str]) -> bool:
+        return any(word in operator for word in words)
+
+    return next((kind for kind, words in KINDS.items() if has(words)), REST)
