@@ -34,6 +34,7 @@ class BBDM(Method):
     pairing = "paired"
     players = ("generator",)
     multimodal = True
+    sampling = ("sample_steps", "eta")
 
     class Params(Method.Params):
         width: int = Field(128, ge=2, multiple_of=2, description="channels of the U-Net's first layer")

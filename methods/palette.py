@@ -34,6 +34,7 @@ class Palette(Method):
     pairing = "paired"
     players = ("generator",)
     multimodal = True
+    sampling = ("sampler", "sample_steps")
 
     class Params(Method.Params):
         width: int = Field(64, ge=2, multiple_of=2, description="channels of the U-Net's first layer")

@@ -138,6 +138,23 @@ METRICS = {
             description="Peak signal-to-noise ratio of each output to its own target, in dB; 100 if identical",
         ),
         Metric(
+            name="psnr_y",
+            title="PSNR-Y",
+            higher_is_better=True,
+            kind="image",
+            needs=PAIRS,
+            description="PSNR of the luminance (Y of BT.601) with the border cut off, as papers on super-resolution "
+            "report it, in dB; 100 if identical",
+        ),
+        Metric(
+            name="ssim_y",
+            title="SSIM-Y",
+            higher_is_better=True,
+            kind="image",
+            needs=PAIRS,
+            description="Structural similarity of the same luminance, Gaussian window (Wang et al., TIP 2004)",
+        ),
+        Metric(
             name="l1",
             title="L1",
             higher_is_better=False,

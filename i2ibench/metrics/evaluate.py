@@ -12,7 +12,7 @@ import numpy as np
 from i2ibench.data.images import ImageSet, sizes, spelled
 from i2ibench.errors import ConfigError, TrialError
 from i2ibench.metrics import images as pairs
-from i2ibench.metrics import intervals, sets, special
+from i2ibench.metrics import intervals, luminance, sets, special
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.features import extract, extract_cached
 from i2ibench.metrics.intervals import Interval
@@ -24,12 +24,14 @@ from i2ibench.registry import did_you_mean
 if TYPE_CHECKING:
     import torch
 
-OF_PAIRS: dict[str, Callable[[ImageSet, ImageSet, Protocol, str], np.ndarray]] = {
-    "lpips": lambda a, b, protocol, device: pairs.lpips_values(a, b, protocol.lpips_net, device),
-    "ssim": lambda a, b, protocol, device: pairs.ssim_values(a, b),
-    "ms_ssim": lambda a, b, protocol, device: pairs.ms_ssim_values(a, b, device),
-    "psnr": lambda a, b, protocol, device: pairs.psnr_values(a, b),
-    "l1": lambda a, b, protocol, device: pairs.l1_values(a, b),
+OF_PAIRS: dict[str, Callable[[ImageSet, ImageSet, Protocol, str, int], np.ndarray]] = {  # the last: Material.scale
+    "lpips": lambda a, b, protocol, device, scale: pairs.lpips_values(a, b, protocol.lpips_net, device),
+    "ssim": lambda a, b, protocol, device, scale: pairs.ssim_values(a, b),
+    "ms_ssim": lambda a, b, protocol, device, scale: pairs.ms_ssim_values(a, b, device),
+    "psnr": lambda a, b, protocol, device, scale: pairs.psnr_values(a, b),
+    "psnr_y": lambda a, b, protocol, device, scale: luminance.psnr_y_values(a, b, protocol.cut(scale)),
+    "ssim_y": lambda a, b, protocol, device, scale: luminance.ssim_y_values(a, b, protocol.cut(scale)),
+    "l1": lambda a, b, protocol, device, scale: pairs.l1_values(a, b),
 }
 
 
@@ -78,7 +80,7 @@ def evaluate(
             gives NaN for one.
         AssetError: pretrained weights are missing.
     """
-    _check(generated, reference, metrics, protocol, paired)
+    _check(generated, reference, metrics, protocol, paired, material.scale)
     special.require(metrics, protocol, material)
     where = str(device)
     values: dict[str, float] = {}
@@ -91,7 +93,7 @@ def evaluate(
         together = paired and len(generated) == len(reference)
         values, spread = sets.scores(*features, metrics, protocol, paired=together)
     per_image = {
-        name: values_of(generated, reference, protocol, where)
+        name: values_of(generated, reference, protocol, where, material.scale)
         for name, values_of in OF_PAIRS.items()
         if name in metrics
     }
@@ -111,7 +113,9 @@ def evaluate(
     )
 
 
-def _check(generated: ImageSet, reference: ImageSet, metrics: Sequence[str], protocol: Protocol, paired: bool) -> None:
+def _check(
+    generated: ImageSet, reference: ImageSet, metrics: Sequence[str], protocol: Protocol, paired: bool, scale: int
+) -> None:
     for name in metrics:
         if name not in METRICS:
             raise ConfigError(f"unknown metric '{name}'; {did_you_mean(name, METRICS)}")
@@ -134,6 +138,6 @@ def _check(generated: ImageSet, reference: ImageSet, metrics: Sequence[str], pro
         )
     edge = min(min(size) for size in sizes(generated))
     for name in metrics:
-        if METRICS[name].needs_pairs and edge < protocol.smallest(name):
-            needed = f"images of {protocol.smallest(name)} pixels or more"
+        if METRICS[name].needs_pairs and edge < protocol.smallest(name, scale):
+            needed = f"images of {protocol.smallest(name, scale)} pixels or more"
             raise TrialError(f"{METRICS[name].title} needs {needed}, not {spelled(generated)}")

@@ -32,6 +32,7 @@ class Material:
 
     styles: n translations of each of M inputs, (M, n, H, W, 3). truths: all K true answers to these, (K, M, H, W, 3).
     inputs: what each output was made from. cycled: each output translated back.
+    scale: how many times smaller the inputs were before the task super-resolve enlarged them; 1 without that task.
     """
 
     styles: np.ndarray | None = None
@@ -40,6 +41,7 @@ class Material:
     palette: Palette | None = None
     labelled: Labelled | None = None
     truths: np.ndarray | None = None
+    scale: int = 1
 
 
 def chosen_inputs(count: int, wanted: int) -> np.ndarray:

@@ -92,6 +92,11 @@ class Protocol(Settings):
     diversity_inputs: int = Field(100, ge=1, description="test images that are translated with several styles")
     diversity_pairs: int = Field(19, ge=1, description="pairs of translations of each of them (MUNIT's)")
     adaptation_steps: int = Field(500, ge=1, description="training steps of the classifiers of the adaptation score")
+    border: int | None = Field(
+        None,
+        ge=0,
+        description="pixels that psnr_y and ssim_y cut off on each side; default: the scale of the task super-resolve",
+    )
     scorer: str | None = Field(
         None,
         description="a Python file that defines segment(images), for the FCN-score; relative to the benchmark file",
@@ -118,10 +123,17 @@ class Protocol(Settings):
         source = {"extractor": EXTRACTORS[self.extractor].asset, "lpips": LPIPS_ASSETS[self.lpips_net]}
         return list(dict.fromkeys(source[network] for name in metrics if (network := METRICS[name].network)))
 
-    def smallest(self, metric: str) -> int:
-        """Edge in pixels below which images cannot be scored by a metric."""
-        lpips = LPIPS_SMALLEST[self.lpips_net]
+    def cut(self, scale: int) -> int:
+        """Pixels that metrics of luminance leave out on each side, of images enlarged by `scale` (1: they were not)."""
+        if self.border is not None:
+            return self.border
+        return scale if scale > 1 else 0
+
+    def smallest(self, metric: str, scale: int = 1) -> int:
+        """Edge in pixels below which images cannot be scored by a metric; for `scale` see `cut`."""
+        lpips, cut = LPIPS_SMALLEST[self.lpips_net], 2 * self.cut(scale)
         known = {"lpips": lpips, "diversity": lpips, "ssim": SSIM_WINDOW, "ms_ssim": MS_SSIM_SMALLEST}
+        known |= {"psnr_y": 1 + cut, "ssim_y": SSIM_WINDOW + cut}
         return known.get(metric, 1)
 
     def title(self, metric: str) -> str:
@@ -148,6 +160,8 @@ class Protocol(Settings):
             ConfigError: the scorer's file cannot be read.
         """
         content = self.model_dump(mode="json", exclude={"name", "input_size", "scorer"})
+        if self.border is None:
+            del content["border"]  # then it hangs on the data set, which the trial's own id covers
         weights = {name: ASSETS[name].sha256 for name in self.assets(METRICS)}
         if self.scorer is not None:
             weights["scorer"] = scorer.sha256(self.scorer)

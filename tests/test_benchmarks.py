@@ -1,0 +1,98 @@
+"""The benchmark files that ship load and plan: every key, method, preset and metric in them is one that there is."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2ibench import config, plan, registry, weights
+from i2ibench.data import fetch
+from i2ibench.method import Task
+
+NAMES = ("facade-windows", "emoji", "facades/facades", "horse2zebra/horse2zebra")  # the last two as fetched by name
+FILES = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders like those that the files speak of, with two images in each."""
+    home = tmp_path_factory.mktemp("images")
+    gradient = np.linspace(0, 255, 32 * 64 * 3).reshape(32, 64, 3)
+    parts = ("train", "test", "trainA", "trainB", "testA", "testB")
+    for part in (f"{name}/{part}" for name in NAMES for part in parts):
+        (home / part).mkdir(parents=True)
+        for i in range(2):
+            shade = 40 * len(part) * i + len(part)
+            ending = "jpg" if part.startswith(("facade", "horse")) else "png"
+            Image.fromarray(((gradient + shade) % 255).astype(np.uint8)).save(home / part / f"{i}.{ending}")
+    for name in ("facades", "horse2zebra"):
+        (home / name / fetch.DONE).touch()
+    return home
+
+
+def made(file: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> plan.Plan:
+    monkeypatch.setenv("I2IBENCH_DATA", str(images))
+    monkeypatch.setattr(fetch, "home", lambda name: images / name)
+    monkeypatch.chdir(tmp_path)  # its store is none
+    return plan.make(config.load(file))
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_a_benchmark_file_plans_and_says_what_it_costs(
+    file: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    the_plan = made(file, images, tmp_path, monkeypatch)
+    assert the_plan.name == file.stem
+    for label in {entry.label for entry in config.load(file).methods}:
+        assert any(spec.label == label for spec in the_plan.trials), f"{label} runs nowhere"
+    comment = " ".join(line.removeprefix("#") for line in file.read_text("utf-8").split("name:")[0].splitlines())
+    assert re.search(r"minutes|GPU-hours|short budget|costs", comment), "what does it cost?"
+
+
+def test_the_transfer_compares_at_each_budget(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    the_plan = made(next(f for f in FILES if f.stem == "transfer"), images, tmp_path, monkeypatch)
+    rows = {(spec.label, spec.data): spec for spec in the_plan.trials if spec.seed == 0}
+    for budget in ("serif-50", "serif-150", "serif-450"):
+        scratch, transfer = rows["scratch", budget], rows["transfer", budget]
+        assert scratch.training == transfer.training
+        assert transfer.init_from is not None
+        assert transfer.init_from["trial"] == rows["scratch", "bold"].id
+    assert {(skip.label, skip.data) for skip in the_plan.skipped} == {
+        (label, "bold") for label in ("transfer", "vae-transfer", "vae-frozen")
+    }
+
+
+def test_what_the_files_freeze_is_there(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen = {}
+    for file in FILES:
+        for spec in made(file, images, tmp_path, monkeypatch).trials:
+            if spec.freeze:
+                frozen[spec.method, spec.freeze] = spec
+    assert frozen
+    for spec in frozen.values():
+        method_class = registry.method(spec.method)
+        method = method_class(method_class.Params(**spec.params), Task(3, 3, spec.source_params["size"]))
+        weights.freeze(method, spec.freeze)
+
+
+def test_the_bicubic_floor_of_a_folder_of_any_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plane of constant slope is given back by cubic interpolation, but near the border that is cut off."""
+    for height, width in ((67, 90), (50, 44)):
+        y, x = np.mgrid[:height, :width]
+        plane = np.repeat((40 + y + x)[..., None], 3, axis=2).astype(np.uint8)
+        Image.fromarray(plane).save(tmp_path / f"{height}.png")
+    monkeypatch.setattr("sys.argv", ["bicubic.py", str(tmp_path), "--scale", "4"])
+    runpy.run_path(str(FILES[0].parent / "bicubic.py"), run_name="__main__")
+    luminance, rgb = capsys.readouterr().out.splitlines()
+    found = re.fullmatch(r"luminance x4, 2 images: PSNR ([\d.]+) dB, SSIM ([\d.]+)", luminance)
+    assert found
+    assert float(found[1]) > 50, "within half a grey level"
+    assert float(found[2]) > 0.99
+    assert rgb.startswith("RGB       x4, 2 images: PSNR ")
