@@ -127,14 +127,17 @@ def _pending(the_plan: Plan, store: Store, states: dict[str, str], *, train: boo
     return list(pending.values())
 
 
-def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw: bool = False) -> Path:
+def report(
+    the_plan: Plan, store: Store, *, protocol: str | None = None, redraw: bool = False, figures: int | None = None
+) -> Path:
     """Write `<reports>/<name>/`, unless it shows this very state of the store already (or `redraw`).
 
-    `protocol` is the one that the plan was made with in place of the file's; the page's own command repeats it.
+    `protocol` is the one that the plan was made with in place of the file's, and `figures` of so many data sets are
+    drawn in place of the first few; the page's own command repeats both.
     """
     folder = Path(the_plan.reports) / the_plan.name
     page, stamp = folder / "index.html", folder / ".drawn-from"
-    drawn_from = _digest(the_plan, store)
+    drawn_from = digest(the_plan, store)
     whole = all((folder / name).exists() for name in ("index.html", "leaderboard.md", "leaderboard.csv", "figures"))
     if not redraw and whole and stamp.exists() and stamp.read_text(encoding="utf-8") == drawn_from:
         return page
@@ -142,8 +145,10 @@ def report(the_plan: Plan, store: Store, *, protocol: str | None = None, redraw:
     from i2ibench.report import write  # pandas and seaborn take a second to import
 
     images = {label: cache.load(entry.source, store.data_cache) for label, entry in the_plan.data.items()}
-    command = f"i2ibench report {shlex.quote(the_plan.file)} --protocol {shlex.quote(protocol)}" if protocol else None
-    page = write(the_plan, store, images, folder, command)
+    options = [f"--protocol {shlex.quote(protocol)}"] if protocol else []
+    options += [f"--figures {figures}"] if figures is not None else []
+    command = " ".join([f"i2ibench report {shlex.quote(the_plan.file)}", *options]) if options else None
+    page = write(the_plan, store, images, folder, command, figures)
     stamp.write_text(drawn_from, encoding="utf-8")
     return page
 
@@ -204,7 +209,7 @@ def _remembered(store: Store, job: Job, outcome: Outcome) -> Outcome:
 
 
 def _state(the_plan: Plan, store: Store, spec: TrialSpec) -> str:
-    return store.trial(spec.id).state(spec.score_key(the_plan.protocol), the_plan.metrics(spec))
+    return store.trial(spec.id).state(spec.score_key(the_plan.key), the_plan.metrics(spec))
 
 
 def _final_state(the_plan: Plan, store: Store, spec: TrialSpec, outcome: Outcome | None) -> str:
@@ -218,16 +223,16 @@ def _final_state(the_plan: Plan, store: Store, spec: TrialSpec, outcome: Outcome
     return outcome.state
 
 
-def _digest(the_plan: Plan, store: Store) -> str:
+def digest(the_plan: Plan, store: Store) -> str:
     """A hash of everything that the report shows: the plan, and the files of its trials by time and size."""
-    digest = hashlib.sha256(repr((__version__, the_plan, the_plan.protocol.key())).encode())
+    found = hashlib.sha256(repr((__version__, the_plan, the_plan.protocol.key())).encode())
     for spec in the_plan.trials:
         folder = store.trial(spec.id).path
         for file in (
             folder / "result.json",
             folder / "error.json",
-            folder / "scores" / f"{spec.score_key(the_plan.protocol)}.json",
+            folder / "scores" / f"{spec.score_key(the_plan.key)}.json",
         ):
             status = file.stat() if file.exists() else None
-            digest.update(repr((file.name, status and (status.st_mtime_ns, status.st_size))).encode())
-    return digest.hexdigest()
+            found.update(repr((file.name, status and (status.st_mtime_ns, status.st_size))).encode())
+    return found.hexdigest()

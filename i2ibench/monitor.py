@@ -184,7 +184,7 @@ def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
     """One trial's row; files of the store that are damaged are a row, too, and no reason to end a run."""
     trial = store.trial(spec.id)
     try:
-        state = trial.state(spec.score_key(plan.protocol), plan.metrics(spec))
+        state = trial.state(spec.score_key(plan.key), plan.metrics(spec))
         if state == "failed":
             error = trial.error() or {}
             return Row(spec, state, error=f"{error.get('error', '')} (log: {error.get('log', '')})")

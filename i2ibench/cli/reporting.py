@@ -11,12 +11,18 @@ from i2ibench.cli.arguments import AsJson, BenchmarkFile, ProtocolName, app
 
 
 @app.command()
-def report(file: BenchmarkFile, protocol: ProtocolName = None) -> None:
+def report(
+    file: BenchmarkFile,
+    protocol: ProtocolName = None,
+    figures: Annotated[
+        int | None, typer.Option(min=0, help="Draw the figures of so many data sets; default: all of up to 8, else 2.")
+    ] = None,
+) -> None:
     """Write the report again from what the store holds, finished or not."""
     from i2ibench import benchmark
 
     the_plan, store = benchmark.load(file, protocol=protocol)
-    print(f"report: {benchmark.report(the_plan, store, protocol=protocol, redraw=True)}")
+    print(f"report: {benchmark.report(the_plan, store, protocol=protocol, redraw=True, figures=figures)}")
 
 
 @app.command()
@@ -57,3 +63,50 @@ def compare(
     page, changes = joint.compare(files, to)
     show_changes.changes(changes)
     print(f"report: {page}")
+
+
+@app.command()
+def export(
+    file: BenchmarkFile,
+    to: Annotated[Path, typer.Option(help="The file: .csv, .md, .tex, .parquet or .json.")],
+    protocol: ProtocolName = None,
+) -> None:
+    """Write the leaderboards as one table, for a paper's appendix or another program."""
+    from i2ibench import export as exporting
+
+    print(f"table: {exporting.export(file, to, protocol)}")
+
+
+@app.command()
+def merge(
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Folders of trials, such as runs.")],
+    to: Annotated[Path, typer.Option(help="The store that gets what it lacks.")],
+) -> None:
+    """Bring the stores of several machines into one: trials that it lacks or has not finished, and their scores.
+
+    Refused, before anything is written, where two of them hold different results of one trial.
+    """
+    from i2ibench import merge as merging
+
+    done = merging.merge(stores, to)
+    print(
+        f"{done.new} trials new, {done.finished} finished elsewhere, {done.scored} with more scores, {done.known} known"
+    )
+
+
+@app.command()
+def serve(
+    file: BenchmarkFile,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen at; the default is seen by this machine alone.")] = (
+        "127.0.0.1"
+    ),
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks at the store.")] = 10.0,
+) -> None:
+    """Show the report of a benchmark in a browser while it runs: progress, what is scored so far, and curves.
+
+    Reads the store, and changes nothing. Ctrl-C ends it.
+    """
+    from i2ibench import serve as serving
+
+    serving.serve(file, host, port, every)

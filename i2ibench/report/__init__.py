@@ -6,7 +6,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from i2ibench.report import (
     leaderboard,
     overall,
     page,
+    published,
     ranking,
     samples,
     scores,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from i2ibench.store import Store
 
 
+MANY, FIGURED = 8, 2  # of more than MANY data sets, FIGURED get figures: those of one take seconds, and half a megabyte
+
+
 @dataclass(frozen=True)
 class Built:
     """All that a report says, before it is drawn: results in long form, boards with their tests, values per image."""
@@ -59,11 +63,21 @@ def build(plan: Plan, store: Store) -> Built:
     boards, per_image = [], {}
     for board in leaderboard.build(table, plan, results.stamps(plan, store), results.bounds(plan, store)):
         per_image[board.data] = results.per_image(plan, store, board.data, significance.tested(board))
+        board = replace(board, published=published.of(plan, board.data))
         boards.append(significance.compared(board, per_image[board.data]))
     return Built(table, boards, per_image)
 
 
-def write(plan: Plan, store: Store, images: Mapping[str, Images], out: Path, command: str | None = None) -> Path:
+def write(
+    plan: Plan,
+    store: Store,
+    images: Mapping[str, Images],
+    out: Path,
+    command: str | None = None,
+    figured: int | None = None,
+    *,
+    live: bool = False,
+) -> Path:
     """Draw the report of a plan from what the store holds by now, finished or not, and return its index.html.
 
     Args:
@@ -72,6 +86,9 @@ def write(plan: Plan, store: Store, images: Mapping[str, Images], out: Path, com
         images: by label of the data set; a data set without gets no sample grid.
         out: the report's folder. Its files are replaced one by one when all are made, the page last; others stay.
         command: what makes this page again, as a person types it.
+        figured: so many data sets, from the first of the plan, get figures; by default all, or FIGURED of more than
+            MANY. The page says so where there are more.
+        live: for `i2ibench serve`, with a place for the progress.
 
     Raises:
         ResultsError: scores of one column were made under different protocols.
@@ -79,11 +96,16 @@ def write(plan: Plan, store: Store, images: Mapping[str, Images], out: Path, com
     """
     built = build(plan, store)
     boards = built.boards
-    standings = overall.build(boards)
+    standings = overall.build(boards, {label: data.way_of for label, data in plan.data.items() if data.way_of})
     labels = {spec.label: spec.reference for spec in plan.trials}
     looks = Looks([label for label, reference in labels.items() if not reference], [n for n, r in labels.items() if r])
     sources = Sources(plan, store, images, looks)
-    drawings = {board.data: _draw(board, built.per_image[board.data], sources) for board in boards}
+    if figured is None:
+        figured = FIGURED if len(boards) > MANY else len(boards)
+    drawings = {
+        board.data: _draw(board, built.per_image[board.data], sources) if i < figured else []
+        for i, board in enumerate(boards)
+    }
     over_data = ranking.diagram(standings, looks) if standings else None
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -98,7 +120,7 @@ def write(plan: Plan, store: Store, images: Mapping[str, Images], out: Path, com
             (made / "leaderboard.tex").write_text(latex.render(plan.name, boards), encoding="utf-8")
             built.table.to_parquet(made / "results.parquet", index=False)
             over = page.Over(standings, over_data)
-            content = page.render(sources, boards, over, drawings, made / "figures", command)
+            content = page.render(sources, boards, over, drawings, made / "figures", command, figured, live=live)
             (made / "index.html").write_text(content, encoding="utf-8")
             _publish(made, out)
     except OSError as error:
@@ -128,6 +150,7 @@ def _draw(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]], sourc
 def _publish(made: Path, out: Path) -> None:
     """Move every file to its place, the page last: who sees the new page finds everything that it speaks of."""
     files = sorted((path for path in made.rglob("*") if path.is_file()), key=lambda path: path.name == "index.html")
+    (out / "figures").mkdir(exist_ok=True)  # the page links to it, be there figures or not
     for path in files:
         place = out / path.relative_to(made)
         place.parent.mkdir(exist_ok=True)

@@ -94,6 +94,19 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A score that others report on the same data set and task."""
+
+    method: str
+    variant: str  # "" where it is the method's default
+    metric: str
+    value: float
+    source: str
+    kind: str  # "paper" | "re-run"
+    protocol: str  # what it depends on that may be otherwise here
+
+
+@dataclass(frozen=True)
 class Board:
     """The leaderboard of one data set: ranked rows best first, then the reference rows."""
 
@@ -105,6 +118,7 @@ class Board:
     problems: tuple[Problem, ...] = field(default=())
     compared: tuple[str, ...] = ()  # the rows that were tested against each other
     comparisons: tuple[Comparison, ...] = ()
+    published: tuple[Published, ...] = ()  # shown beside the rows, never ranked with them
 
     @property
     def ranked(self) -> tuple[Column, ...]:

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from i2ibench.plan import Plan
 
 PLAYER_STYLES = ("-", "--", ":", "-.")
+PANELS = 8  # methods with learning curves, a panel each: more make a figure that nobody reads, and take seconds to draw
 CURVE_POINTS = 200  # per curve: more cannot be told apart, and makes the SVG heavy
 
 
 def curves(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
     """Every loss term against the step, one panel per method; the band spans the seeds."""
     trained = set(points["label"])
-    labels = [row.label for row in board.rows if row.label in trained][:SHOWN]
+    labels = [row.label for row in board.rows if row.label in trained][:PANELS]
     if not labels:
         return None
     with house():
@@ -41,7 +42,7 @@ def curves(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
         "Learning curves",
         "Loss terms as they are summed (weights included), smoothed. The line is the mean over seeds, the band spans "
         "them; each player has its line style. The axes below count training steps, wall time and, on a GPU, GPU-hours."
-        + left_out(board),
+        + left_out(board, PANELS),
         f"Loss terms against training step and time on {board.data}, one panel each for {listed(labels)}.",
         drawing,
     )

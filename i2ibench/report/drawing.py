@@ -51,10 +51,10 @@ def top(board: Board) -> list[Row]:
     return [row for row in board.rows if row.state == "done"][:SHOWN]
 
 
-def left_out(board: Board) -> str:
+def left_out(board: Board, shown: int = SHOWN) -> str:
     """A sentence for captions where a figure does not show every row; "" where it does."""
     done = sum(row.state == "done" for row in board.rows)
-    return f" Shown are the first {SHOWN} of {done} methods." if done > SHOWN else ""
+    return f" Shown are the first {shown} of {done} methods." if done > shown else ""
 
 
 def log_axis(axis: Axis, text: Callable[[float], str], low: float, high: float) -> None:

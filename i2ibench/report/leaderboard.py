@@ -69,8 +69,7 @@ def _slug(words: str, taken: Sequence[str]) -> str:
 
 def _board(data: str, slug: str, results: pd.DataFrame, plan: Plan, deficient: bool) -> Board:
     metrics = plan.data[data].metrics
-    run = results[results["state"] != "skipped"]
-    rows = {str(label): _row(str(label), group) for label, group in run.groupby("label", sort=False)}
+    rows = _rows(results[results["state"] != "skipped"])
     ranked = {label: row for label, row in rows.items() if not row.reference}
     means = pd.DataFrame(
         {m: [_mean(row.cells.get(m)) for row in ranked.values()] for m in metrics}, index=list(ranked), dtype=float
@@ -105,36 +104,55 @@ def _unranked(metrics: Sequence[str], ranked: Mapping[str, Row], deficient: bool
     return reasons
 
 
-def _row(label: str, trials: pd.DataFrame) -> Row:
-    by_trial = trials.drop_duplicates("trial")
-    first = by_trial.iloc[0]
-    done = by_trial["state"] == "done"
+READ = (
+    "label", "method", "reference", "seed", "trial", "state", "flags", "steps", "kind", "metric", "value", "low",
+    "high", "interval",
+)  # fmt: skip
+
+
+def _rows(results: pd.DataFrame) -> dict[str, Row]:
+    """Every label with its row. Lists, since frames by the thousand would take a minute."""
+    records: dict[str, list[dict[str, Any]]] = {}
+    for values in zip(*(results[name].tolist() for name in READ), strict=True):
+        records.setdefault(values[0], []).append(dict(zip(READ, values, strict=True)))
+    return {label: _row(label, found) for label, found in records.items()}
+
+
+def _row(label: str, records: Sequence[Mapping[str, Any]]) -> Row:
+    first_of_each: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        first_of_each.setdefault(record["trial"], record)
+    by_trial = list(first_of_each.values())
+    first = by_trial[0]
+    done = sum(trial["state"] == "done" for trial in by_trial)
     cells: dict[str, list[float]] = {}
     by_seed: dict[str, dict[int, float]] = {}
     intervals: dict[str, list[Interval]] = {}
-    columns = zip(*(trials[c] for c in ("metric", "kind", "seed", "value", "low", "high", "interval")), strict=True)
-    for metric, kind, seed, value, low, high, what in columns:
+    for record in records:
+        metric, value = record["metric"], record["value"]
         cells.setdefault(metric, []).append(value)
-        if kind == "score" and not math.isnan(value):
-            by_seed.setdefault(metric, {})[int(seed)] = value
-            if what:
-                intervals.setdefault(metric, []).append(Interval(int(seed), low, high, what))
+        if record["kind"] == "score" and not math.isnan(value):
+            seed = int(record["seed"])
+            by_seed.setdefault(metric, {})[seed] = value
+            if record["interval"]:
+                interval = Interval(seed, record["low"], record["high"], record["interval"])
+                intervals.setdefault(metric, []).append(interval)
     return Row(
         label,
-        str(first["method"]),
-        bool(first["reference"]),
-        int(done.sum()),
+        first["method"],
+        first["reference"],
+        done,
         len(by_trial),
-        "done" if done.any() else str(first["state"]),
+        "done" if done else first["state"],
         {metric: statistics.summarise(values) for metric, values in cells.items()},
         by_seed=by_seed,
         intervals={metric: tuple(found) for metric, found in intervals.items()},
         steps=None if pd.isna(first["steps"]) else int(first["steps"]),
         notes=tuple(
-            Note(label, int(trial.seed), note["flag"], note["reason"])
-            for trial in by_trial.itertuples()
-            if trial.flags
-            for note in json.loads(trial.flags)
+            Note(label, int(trial["seed"]), note["flag"], note["reason"])
+            for trial in by_trial
+            if trial["flags"]
+            for note in json.loads(trial["flags"])
         ),
     )
 

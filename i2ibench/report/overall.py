@@ -1,15 +1,15 @@
-"""Who does well over all data sets: places on each, their mean, and whether the differences could be chance."""
+"""Who does well over all data sets: places on each and their mean; and mean scores over the ways of several domains."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from i2ibench import statistics
-from i2ibench.report.board import Board
+from i2ibench.report.board import Board, Column
 from i2ibench.statistics import FEWEST_DATA, FEWEST_METHODS, Friedman
 
 
@@ -24,6 +24,26 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Average:
+    """One method over all ways of a set; a value for each column, None where it lacks a way."""
+
+    label: str
+    reference: bool
+    values: tuple[float | None, ...]
+    best: frozenset[str]  # the columns in which no method has a better mean
+
+
+@dataclass(frozen=True)
+class Means:
+    """The scores of a set of several domains, averaged over the ways from each to each other."""
+
+    data: str
+    ways: int
+    columns: tuple[Column, ...]
+    rows: tuple[Average, ...]
+
+
+@dataclass(frozen=True)
 class Overall:
     """The leaderboard over data sets, best mean place first."""
 
@@ -31,10 +51,15 @@ class Overall:
     standings: tuple[Standing, ...]
     friedman: Friedman | None
     missing: str  # what Friedman's test still lacks, as a sentence; "" if nothing
+    means: tuple[Means, ...] = ()
 
 
-def build(boards: Sequence[Board]) -> Overall | None:
-    """Places by mean rank on each board. None for a single data set, or where nothing is ranked."""
+def build(boards: Sequence[Board], sets: Mapping[str, str] | None = None) -> Overall | None:
+    """Places by mean rank on each board. None for a single data set, or where nothing is ranked.
+
+    Args:
+        sets: of each data set that is one way of a set of several domains, the name of that set.
+    """
     if len(boards) < 2:
         return None
     labels = dict.fromkeys(row.label for board in boards for row in board.rows)
@@ -58,7 +83,39 @@ def build(boards: Sequence[Board]) -> Overall | None:
         for label, mean in means.items()
     )
     test = statistics.friedman(places.T)
-    return Overall(tuple(places.columns), standings, test, "" if test else _missing(places.T))
+    order = [standing.label for standing in standings]
+    by_set: dict[str, list[Board]] = {}
+    for board in boards:
+        if (name := (sets or {}).get(board.data)) is not None:
+            by_set.setdefault(name, []).append(board)
+    means = tuple(_means(name, several, order) for name, several in by_set.items())
+    return Overall(tuple(places.columns), standings, test, "" if test else _missing(places.T), means)
+
+
+def _means(name: str, boards: Sequence[Board], order: Sequence[str]) -> Means:
+    """The columns are those that all boards have; the rows stand in `order`, and references after them."""
+    first, *others = boards
+    columns = tuple(c for c in first.scores if all(c.name in {o.name for o in board.scores} for board in others))
+    references = dict.fromkeys(row.label for board in boards for row in board.references)
+    labels = [*(label for label in order if any(label == r.label for b in boards for r in b.rows)), *references]
+    values: dict[str, tuple[float | None, ...]] = {}
+    for label in labels:
+        rows = [row for board in boards for row in (*board.rows, *board.references) if row.label == label]
+        cells = [[row.cells.get(column.name) for row in rows] for column in columns]
+        values[label] = tuple(
+            sum(cell.mean for cell in each if cell) / len(boards) if len(rows) == len(boards) and all(each) else None
+            for each in cells
+        )
+    best: dict[str, set[str]] = {}
+    for i, column in enumerate(columns):
+        found = [v for label in labels if label not in references and (v := values[label][i]) is not None]
+        if found and not column.unsound:
+            top = max(found) if column.higher_is_better else min(found)
+            for label in labels:
+                if label not in references and values[label][i] == top:
+                    best.setdefault(label, set()).add(column.name)
+    rows_made = (Average(label, label in references, values[label], frozenset(best.get(label, ()))) for label in labels)
+    return Means(name, len(boards), columns, tuple(rows_made))
 
 
 def _missing(places: pd.DataFrame) -> str:

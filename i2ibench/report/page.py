@@ -60,13 +60,20 @@ def render(
     drawings: Mapping[str, Sequence[Drawing]],
     folder: Path,
     command: str | None = None,
+    figured: int | None = None,
+    *,
+    live: bool = False,
 ) -> str:
-    """The page as text. `folder` holds the saved drawings, which are put into it."""
+    """The page as text. `folder` holds the saved drawings, which are put into it; `figured` data sets have some.
+
+    `live` puts a frame on top for what `i2ibench serve` answers to `progress`.
+    """
     plan, store = sources.plan, sources.store
     stamps = results.stamps(plan, store)
     provenance = results.provenance(plan, store)
     return _template().render(
         name=plan.name,
+        live=live,
         version=__version__,
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
@@ -74,6 +81,7 @@ def render(
         led=boards if len(boards) <= LEADS else (),
         over=over,
         drawings=drawings,
+        figured=[board.data for board in boards][:figured],
         picture=lambda drawing: picture(drawing, folder),
         words=words,
         groups=groups,

@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from i2ibench.report.board import Board, Column, Row
+from i2ibench.report.board import Board, Column, Published, Row
 from i2ibench.report.drawing import Drawing, left_out, listed, shorten, top
 from i2ibench.report.style import INK, MUTED, REFERENCE_COLOUR, RULE, Looks, figure, house
 from i2ibench.statistics import rank_correlation
@@ -29,7 +29,7 @@ def scores(board: Board, looks: Looks) -> Drawing | None:
         drawing = figure(11, lines * (0.9 + 0.3 * len(rows)))
         axes = drawing.subplots(lines, columns, squeeze=False, sharey=True)
         for ax, column in zip(axes.flat, board.scores, strict=False):
-            _score_panel(ax, column, rows, looks)
+            _score_panel(ax, column, rows, board.published, looks)
         for ax in axes.flat[len(board.scores) :]:
             ax.set_visible(False)
     best = "; ".join(
@@ -40,13 +40,14 @@ def scores(board: Board, looks: Looks) -> Drawing | None:
         f"scores-{board.slug}",
         "Scores with their spread over seeds",
         "Each marker is one seed, each bar the mean of a method. Grey rows and dotted lines are the references."
+        + (" Hollow diamonds are published scores of the method; see the table of them." if board.published else "")
         + left_out(board),
         f"Scores on {board.data}, one panel per metric. Best mean of each: {best}.",
         drawing,
     )
 
 
-def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], looks: Looks) -> None:
+def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], published: Sequence[Published], looks: Looks) -> None:
     points = pd.DataFrame(
         [
             (y, row.label, value)
@@ -76,6 +77,10 @@ def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], looks: Looks) ->
         points, x="value", y="row", hue="label", palette=looks.colours, ax=ax,
         s=52, alpha=0.75, edgecolor="white", linewidth=0.8, legend=False, zorder=4,
     )  # fmt: skip
+    for y, row in enumerate(rows):
+        for one in published:
+            if (one.metric, one.method, one.variant) == (column.name, row.method, ""):
+                ax.plot(one.value, y, marker="D", markersize=7, markerfacecolor="none", color=INK, zorder=5)
     for bound, value in column.bounds.items():
         ax.axvline(value, color=REFERENCE_COLOUR, linewidth=1.2, linestyle="--", zorder=1)
         ax.text(value, 1, bound, transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=8, color=MUTED)
@@ -126,16 +131,19 @@ def distributions(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]
 def _distribution_panel(
     ax: Axes, column: Column, rows: Sequence[Row], per_image: Mapping[str, Mapping[str, np.ndarray]], looks: Looks
 ) -> None:
+    from scipy.stats import gaussian_kde  # takes a second to import
+
     for y, row in enumerate(rows):
         values = per_image[row.label].get(column.name)
         if values is None:
             continue
         flat = values.ravel()
         if np.ptp(flat) > 0:
-            sns.violinplot(
-                x=flat, y=np.full(len(flat), y), orient="h", native_scale=True, ax=ax, color=looks.colours[row.label],
-                inner=None, cut=0, width=0.82, linewidth=0, saturation=1, alpha=0.45, gridsize=60,
-            )  # fmt: skip
+            # As seaborn's violinplot, which takes ten times as long.
+            xs = np.linspace(flat.min(), flat.max(), 60)
+            density = gaussian_kde(flat)(xs)
+            half = 0.41 * density / density.max()
+            ax.fill_between(xs, y - half, y + half, color=looks.colours[row.label], linewidth=0, alpha=0.45)
         low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75))
         ax.hlines(y, low, high, color=looks.colours[row.label], linewidth=1.6)
         ax.vlines(middle, y - 0.3, y + 0.3, color=INK, linewidth=1.8, zorder=3)

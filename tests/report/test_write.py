@@ -14,7 +14,7 @@ from PIL import Image
 
 from i2ibench import results
 from i2ibench.errors import StoreError
-from i2ibench.report import leaderboard, samples
+from i2ibench.report import leaderboard, samples, write
 from i2ibench.report.style import COLOURS, MARKERS, Looks
 
 FIGURES = {
@@ -127,7 +127,7 @@ def test_a_report_that_breaks_leaves_the_old_one_whole(
     page = benchmark.write(tmp_path / "out")
     before = {name: (page.parent / name).read_bytes() for name in files(page.parent)}
     benchmark.method("pix2pix", 0.5)
-    monkeypatch.setattr("i2ibench.report.page.render", lambda *_: 1 / 0)
+    monkeypatch.setattr("i2ibench.report.page.render", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         benchmark.write(tmp_path / "out")
     assert {name: (page.parent / name).read_bytes() for name in files(page.parent)} == before
@@ -157,3 +157,19 @@ def test_drawing_leaves_matplotlib_as_it_was(benchmark: Any, tmp_path: Path) -> 
 def test_svg_text_is_drawn_as_paths_so_that_it_needs_no_font(report: Path) -> None:
     for path in (report / "figures").glob("*.svg"):
         assert not re.search(r"<text\b", path.read_text(encoding="utf-8")), path.name
+
+
+def test_figures_are_drawn_of_the_first_data_sets_and_the_page_says_so(benchmark: Any, tmp_path: Path) -> None:
+    benchmark.method("pix2pix", 0.5, seeds=1)
+    page = write(benchmark.plan, benchmark.store, benchmark.images, tmp_path / "out", figured=0)
+    assert list((page.parent / "figures").iterdir()) == []
+    assert "Figures are drawn of the first 0 of 1 data sets" in page.read_text(encoding="utf-8")
+
+
+def test_many_methods_are_drawn_up_to_a_limit_that_is_stated(benchmark: Any, tmp_path: Path) -> None:
+    for i in range(14):
+        benchmark.method(f"m{i}", 0.3 + i / 30, ("generator.gan",), seeds=1)
+    text = benchmark.write(tmp_path / "out").read_text(encoding="utf-8")
+    assert text.count("Shown are the first 12 of 14 methods.") >= 3
+    assert text.count("Shown are the first 8 of 14 methods.") == 1
+    assert all(f">m{i}</th>" in text for i in range(14))

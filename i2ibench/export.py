@@ -1,0 +1,85 @@
+"""Results as one file for a paper's appendix: CSV, Markdown, LaTeX, Parquet or JSON, by the file's ending."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from i2ibench import benchmark
+from i2ibench.errors import ConfigError, StoreError
+from i2ibench.registry import did_you_mean
+from i2ibench.store import atomic_write
+
+if TYPE_CHECKING:
+    from i2ibench.plan import Plan
+    from i2ibench.report import Built
+    from i2ibench.store import Store
+
+
+def export(file: Path, to: Path, protocol: str | None = None) -> Path:
+    """Write the leaderboards of a benchmark, as far as they are done, into the file `to`. Draws nothing.
+
+    CSV, Parquet and JSON have a row for each data set and method: means, standard deviations, half-widths and n;
+    JSON has the protocol stamps as well. Markdown and LaTeX are the report's.
+
+    Raises:
+        ConfigError: the benchmark file is wrong, or the ending of `to` unknown.
+        ResultsError: scores of one column were made under different protocols.
+        StoreError: `to` cannot be written.
+    """
+    if to.suffix not in FORMS:
+        raise ConfigError(f"--to {to}: unknown ending '{to.suffix}'; {did_you_mean(to.suffix, FORMS)}")
+    plan, store = benchmark.load(file, protocol=protocol)
+    from i2ibench.report import build  # pandas takes a while to import
+
+    content = FORMS[to.suffix](plan, store, build(plan, store))
+    try:
+        with atomic_write(to, "wb") as out:
+            out.write(content)
+    except OSError as error:
+        raise StoreError(f"--to {to}: cannot be written ({error.strerror or error}); choose another place") from None
+    return to
+
+
+def _csv(plan: Plan, store: Store, built: Built) -> bytes:
+    from i2ibench.report import tables
+
+    return str(tables.to_frame(built.boards).to_csv(index=False)).encode()
+
+
+def _parquet(plan: Plan, store: Store, built: Built) -> bytes:
+    from i2ibench.report import tables
+
+    return bytes(tables.to_frame(built.boards).to_parquet(None, index=False))
+
+
+def _markdown(plan: Plan, store: Store, built: Built) -> bytes:
+    from i2ibench.report import tables
+
+    return tables.to_markdown(plan.name, built.boards).encode()
+
+
+def _latex(plan: Plan, store: Store, built: Built) -> bytes:
+    from i2ibench.report import latex
+
+    return latex.render(plan.name, built.boards).encode()
+
+
+def _json(plan: Plan, store: Store, built: Built) -> bytes:
+    from i2ibench import results
+    from i2ibench.report import tables
+
+    rows = json.loads(str(tables.to_frame(built.boards).to_json(orient="records", double_precision=15)))
+    content = {"name": plan.name, "protocols": results.stamps(plan, store), "rows": rows}
+    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+FORMS: dict[str, Callable[[Plan, Store, Built], bytes]] = {
+    ".csv": _csv,
+    ".md": _markdown,
+    ".tex": _latex,
+    ".parquet": _parquet,
+    ".json": _json,
+}

@@ -1,0 +1,167 @@
+"""Brings the stores of several machines into one: whole trials or nothing, and never one result over another."""
+
+from __future__ import annotations
+
+import filecmp
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from i2ibench import lease
+from i2ibench.errors import StoreError
+from i2ibench.store import Store, Trial, atomic_write, require_writable
+
+MADE = ("weights.pt", "outputs.npy")  # what two trainings of one trial must share to be the same
+SAME = 1e-6  # relative difference of two scores of one image set: another machine rounds in its own way
+OF_WORK = ("lease-*.json", "stop", ".*")  # says who works on a trial, and is no part of it
+
+
+@dataclass(frozen=True)
+class Merged:
+    """How many trials came new, how many replaced an unfinished attempt or brought scores, and how many were there."""
+
+    new: int = 0
+    finished: int = 0
+    scored: int = 0
+    known: int = 0
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What is to be done with one trial: `copy` or `replace` its folder, or bring the score files of these keys."""
+
+    source: Trial
+    home: Trial
+    kind: str
+    keys: tuple[str, ...] = ()
+
+
+def merge(stores: Sequence[Path], to: Path) -> Merged:
+    """Copy every trial of `stores` that `to` lacks, or has not finished, into it; add scores that it lacks.
+
+    A trial that both have finished stays as it is. Nothing is written before all trials are looked through; each is
+    then copied aside and appears at once, so that whenever a merge ends, the same command goes on. What stores keep to
+    save time (decoded data, features of reference images) is not copied.
+
+    Raises:
+        StoreError: a folder is no store; a trial was trained or scored differently in two of them, or is being worked
+            on; `to` cannot be written or its disk is too full.
+    """
+    steps: dict[tuple[str, str], _Step] = {}
+    seen: dict[str, list[Trial]] = {}
+    known = 0
+    for folder in stores:
+        for trial in _trials(folder, to):
+            home = Store(to).trial(trial.id)
+            others = seen.setdefault(trial.id, [home] if home.path.exists() else [])
+            step = _step(trial, others, home)
+            if step is None:
+                known += 1
+            else:
+                steps[trial.id, str(folder) if step.kind == "score" else ""] = step
+            others.append(trial)
+    require_writable(to, "--to", sum(_size(step) for step in steps.values()))
+    for step in steps.values():
+        try:
+            _do(step)
+        except OSError as error:
+            raise StoreError(
+                f"{step.home.path}: cannot be written ({error.strerror or error}); what is merged so far is whole, and "
+                "the same command goes on"
+            ) from None
+    kinds = [step.kind for step in steps.values()]
+    return Merged(kinds.count("copy"), kinds.count("replace"), kinds.count("score"), known)
+
+
+def _trials(folder: Path, to: Path) -> Iterator[Trial]:
+    """The trials of a store, by name."""
+    if folder.resolve() == to.resolve():
+        raise StoreError(f"{folder}: is the store to merge into; name the others alone")
+    found = sorted(spec.parent for spec in folder.glob("*/spec.json"))
+    if not found:
+        raise StoreError(f"{folder}: is no store (no folder in it has a spec.json); name what `store:` names")
+    for path in found:
+        if lease.holder(path) is not None:
+            raise StoreError(f"{path}: is being worked on; wait for its end, or stop it with `i2ibench stop`")
+        yield Trial(path)
+
+
+def _step(trial: Trial, others: Sequence[Trial], home: Trial) -> _Step | None:
+    """What a trial has to bring where `others` of its name are there, or on their way from other stores."""
+    if not others:
+        return _Step(trial, home, "copy")
+    if lease.holder(home.path) is not None:
+        raise StoreError(f"{home.path}: is being worked on; wait for its end, or stop it with `i2ibench stop`")
+    if trial.result() is None:
+        return None
+    finished = [other for other in others if other.result() is not None]
+    if not finished:
+        return _Step(trial, home, "replace" if home.path.exists() else "copy")
+    for other in finished:
+        _require_same(trial, other)
+    files = sorted((trial.path / "scores").glob("*.json"))
+    keys = tuple(file.stem for file in files if all(_brings(trial, other, file.stem) for other in finished))
+    return _Step(trial, home, "score", keys) if keys else None
+
+
+def _require_same(trial: Trial, other: Trial) -> None:
+    for name in MADE:
+        ours, theirs = other.path / name, trial.path / name
+        if ours.exists() and theirs.exists() and not filecmp.cmp(ours, theirs, shallow=False):
+            raise StoreError(
+                f"{theirs} and {ours} differ: the trial was trained twice, with two results; keep one, and delete the "
+                "folder of the other"
+            )
+
+
+def _brings(trial: Trial, other: Trial, key: str) -> bool:
+    """Whether a trial's scores say more than those that are there."""
+    theirs, ours = trial.scores(key), other.scores(key)
+    if ours is None or theirs is None:
+        return theirs is not None
+    for name in theirs["values"].keys() & ours["values"].keys():
+        if not math.isclose(theirs["values"][name], ours["values"][name], rel_tol=SAME, abs_tol=1e-9):
+            raise StoreError(
+                f"{trial.path / 'scores' / key}.json and {other.path / 'scores' / key}.json differ in {name}; delete "
+                "one, and score it anew with `i2ibench evaluate`"
+            )
+    return theirs["values"].keys() > ours["values"].keys()
+
+
+def _size(step: _Step) -> int:
+    if step.kind == "score":
+        return 0
+    return sum(path.stat().st_size for path in step.source.path.rglob("*") if path.is_file())
+
+
+def _do(step: _Step) -> None:
+    """Bring one trial to its place, all of it at once."""
+    home = step.home.path
+    with ExitStack() as stack:
+        if step.kind != "copy":
+            held = lease.acquire(home)
+            if held is None:
+                raise StoreError(f"{home}: somebody has begun to work on it; merge again when it has ended")
+            stack.enter_context(held)
+        if step.kind == "score":
+            for key in step.keys:
+                _copy_scores(step.source.path / "scores", home / "scores", key)
+            return
+        home.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=home.parent, prefix=".merging-")))
+        shutil.copytree(step.source.path, aside / "new", ignore=shutil.ignore_patterns(*OF_WORK))
+        if step.kind == "replace":
+            home.rename(aside / "old")
+        (aside / "new").rename(home)
+
+
+def _copy_scores(source: Path, home: Path, key: str) -> None:
+    """Values per image first: the scores are there when all of it is."""
+    for name in (f"{key}.npz", f"{key}.json"):
+        if (source / name).exists():
+            with atomic_write(home / name, "wb") as file, (source / name).open("rb") as given:
+                shutil.copyfileobj(given, file)

@@ -1,0 +1,64 @@
+"""Mean scores over the ways of a set of several domains: only of rows that have all of them, and the best is marked."""
+
+from __future__ import annotations
+
+import pytest
+
+from i2ibench.report import overall
+from i2ibench.report.board import Board, Column, Row
+from i2ibench.statistics import Summary
+
+FID = Column("fid", "FID", "", False, "distance", "score")
+PSNR = Column("psnr", "PSNR", "dB", True, "likeness", "score")
+
+
+def board(
+    data: str,
+    ranks: dict[str, float],
+    scores: dict[str, tuple[float | None, float]],
+    columns: tuple[Column, ...] = (FID, PSNR),
+) -> Board:
+    def row(label: str) -> Row:
+        cells = {
+            column.name: None if value is None else Summary(value, None, None, 1, (value,))
+            for column, value in zip((FID, PSNR), scores[label], strict=True)
+        }
+        return Row(label, label, label == "copy", 1, 1, "done", cells, mean_rank=ranks.get(label))
+
+    rows = [row(label) for label in scores]
+    return Board(data, data, columns, tuple(r for r in rows if not r.reference), tuple(r for r in rows if r.reference))
+
+
+def test_scores_are_averaged_over_the_ways_of_their_set_alone() -> None:
+    made = overall.build(
+        [
+            board("fonts a to b", {"x": 2, "y": 1}, {"x": (30.0, 10.0), "y": (10.0, 9.0), "copy": (90.0, 5.0)}),
+            board("fonts b to a", {"x": 2, "y": 1}, {"x": (20.0, 14.0), "y": (20.0, 9.0), "copy": (70.0, 6.0)}),
+            board("others", {"x": 1, "y": 2}, {"x": (1.0, 1.0), "y": (2.0, 2.0), "copy": (3.0, 3.0)}),
+        ],
+        {"fonts a to b": "fonts", "fonts b to a": "fonts"},
+    )
+    assert made is not None
+    (means,) = made.means
+    assert (means.data, means.ways) == ("fonts", 2)
+    assert [(row.label, row.reference, row.values) for row in means.rows] == [
+        ("y", False, (15.0, 9.0)),
+        ("x", False, (25.0, 12.0)),
+        ("copy", True, (80.0, 5.5)),
+    ]
+    assert [set(row.best) for row in means.rows] == [{"fid"}, {"psnr"}, set()]
+
+
+@pytest.mark.parametrize("lacks", [(None, 9.0), "the row"])
+def test_a_row_that_lacks_a_way_has_no_mean_and_a_column_that_a_way_lacks_is_left_out(lacks: object) -> None:
+    second = {"x": (20.0, 14.0), "copy": (70.0, 6.0)} | ({"y": lacks} if isinstance(lacks, tuple) else {})
+    boards = [board("s a to b", {"x": 1, "y": 2}, {"x": (30.0, 10.0), "y": (10.0, 9.0), "copy": (90.0, 5.0)})]
+    sets = {"s a to b": "s", "s b to a": "s"}
+    made = overall.build([*boards, board("s b to a", {"x": 1, "y": 2}, second)], sets)
+    assert made is not None
+    by_label = {row.label: row for row in made.means[0].rows}
+    assert by_label["y"].values[0] is None
+    assert "fid" in by_label["x"].best
+    made = overall.build([*boards, board("s b to a", {"x": 1, "y": 2}, second, columns=(PSNR,))], sets)
+    assert made is not None
+    assert made.means[0].columns == (PSNR,)
