@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +57,7 @@ COLUMNS = (
     "data", "label", "method", "reference", "seed", "trial", "state", "reason", "log", "flags",
     "steps", "kind", "metric", "value", "low", "high", "interval", "protocol",
 )  # fmt: skip
+NUMBERS = ("kind", "metric", "value", "low", "high", "interval", "protocol")  # the columns that are no trial's own
 
 
 def frame(plan: Plan, store: Store) -> pd.DataFrame:
@@ -80,50 +83,56 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
 
     Raises ResultsError if scores of one data set and metric were made under different protocols.
     """
-    records: list[dict[str, Any]] = []
+    trials: list[dict[str, Any]] = []
+    numbers: list[tuple[Any, ...]] = []
     seen: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     for spec in plan.trials:
-        trial, metrics, key = store.trial(spec.id), plan.metrics(spec), spec.score_key(plan.protocol)
+        trial, metrics, key = store.trial(spec.id), plan.metrics(spec), spec.score_key(plan.key)
         result = trial.result() or {}
-        row = {
-            "data": spec.data,
-            "label": spec.label,
-            "method": Path(spec.method).stem,
-            "reference": spec.reference,
-            "seed": spec.seed,
-            "trial": spec.id,
-            **_state(trial, key, metrics),
-            "flags": json.dumps(flags) if (flags := result.get("flags")) else "",
-            "steps": spec.training["steps"] if spec.trained else None,
-            **{f"p_{name}": _scalar(value) for name, value in spec.params.items()},
-        }
+        at = len(trials)
+        trials.append(
+            {
+                "data": spec.data,
+                "label": spec.label,
+                "method": Path(spec.method).stem,
+                "reference": spec.reference,
+                "seed": spec.seed,
+                "trial": spec.id,
+                **_state(trial, key, metrics),
+                "flags": json.dumps(flags) if (flags := result.get("flags")) else "",
+                "steps": spec.training["steps"] if spec.trained else None,
+                **{f"p_{name}": _scalar(value) for name, value in spec.params.items()},
+            }
+        )
         scores = trial.scores(key) or {"values": {}, "protocol": {}}
         for metric in metrics:
             value = scores["values"].get(metric)
             if value is not None:
                 _refuse_mixing(seen, spec, metric, scores["protocol"])
-            interval = _interval(scores.get("intervals", {}).get(metric))
-            records.append({**row, "kind": "score", "metric": metric, "value": value, **interval, "protocol": key})
+            numbers.append((at, "score", metric, value, *_interval(scores.get("intervals", {}).get(metric)), key))
         cost = result.get("cost", {})
-        records += [{**row, "kind": "cost", "metric": name, "value": cost.get(name), "protocol": ""} for name in COSTS]
+        numbers += [(at, "cost", name, cost.get(name), None, None, "", "") for name in COSTS]
     for skip in plan.skipped:
-        records.append({"data": skip.data, "label": skip.label, "state": "skipped", "reason": skip.reason})
-    return _typed(records)
+        numbers.append((len(trials), "", "", None, None, None, "", ""))
+        trials.append({"data": skip.data, "label": skip.label, "state": "skipped", "reason": skip.reason})
+    return _typed(trials, numbers)
 
 
-def _interval(found: Mapping[str, Any] | None) -> dict[str, Any]:
+def _interval(found: Mapping[str, Any] | None) -> tuple[float | None, float | None, str]:
     if not found or found.get("low") is None or found.get("high") is None:
-        return {}
+        return None, None, ""
     level = f"{found['level']:.0%} " if "level" in found else ""
-    return {"low": found["low"], "high": found["high"], "interval": f"{level}{found.get('kind', '')}".strip()}
+    return found["low"], found["high"], f"{level}{found.get('kind', '')}".strip()
 
 
 def per_image(plan: Plan, store: Store, data: str, labels: Collection[str]) -> dict[str, dict[str, np.ndarray]]:
     """label -> metric -> values (seeds, images) of the finished trials of some rows, for metrics of single images."""
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for spec in plan.trials:
-        metrics, key = plan.metrics(spec), spec.score_key(plan.protocol)
-        if spec.data != data or spec.label not in labels or store.trial(spec.id).state(key, metrics) != "done":
+        if spec.data != data or spec.label not in labels:
+            continue
+        metrics, key = plan.metrics(spec), spec.score_key(plan.key)
+        if store.trial(spec.id).state(key, metrics) != "done":
             continue
         for metric, values in store.trial(spec.id).per_image(key).items():
             if metric in metrics and values.ndim == 1 and np.isfinite(values).all():
@@ -138,7 +147,7 @@ def bounds(plan: Plan, store: Store) -> dict[str, dict[str, dict[str, float]]]:
     """data set -> metric -> {"floor": …, "ceiling": …}, of metrics that are read between two bounds of their own."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for spec in plan.trials:
-        scores = store.trial(spec.id).scores(spec.score_key(plan.protocol)) or {}
+        scores = store.trial(spec.id).scores(spec.score_key(plan.key)) or {}
         for metric, limits in scores.get("bounds", {}).items():
             found.setdefault(spec.data, {}).setdefault(metric, limits)
     return found
@@ -196,7 +205,7 @@ def stamps(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
     """The protocol stamp that the scores of each data set share; data sets without scores are left out."""
     found: dict[str, dict[str, Any]] = {}
     for spec in plan.trials:
-        scores = store.trial(spec.id).scores(spec.score_key(plan.protocol))
+        scores = store.trial(spec.id).scores(spec.score_key(plan.key))
         if scores is not None and len(scores["values"]) > len(found.get(spec.data, {}).get("values", {})):
             found[spec.data] = scores
     return {data: scores["protocol"] for data, scores in found.items()}
@@ -270,19 +279,47 @@ def _scalar(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value, sort_keys=True)
 
 
-def _typed(records: list[dict[str, Any]]) -> pd.DataFrame:
-    """A frame whose every column has one type, as parquet needs; a parameter that has several is kept as text."""
-    table = pd.DataFrame(records)
-    params = sorted(name for name in table.columns if name.startswith("p_"))
-    table = table.reindex(columns=[*COLUMNS, *params])
-    numbers = ("reference", "seed", "steps", "value", "low", "high")
-    texts = [name for name in COLUMNS if name not in numbers]
-    table[texts] = table[texts].astype("string").fillna("")
-    table["reference"] = table["reference"].fillna(False).astype(bool)
-    table[["seed", "steps"]] = table[["seed", "steps"]].astype("Int64")
-    table[["value", "low", "high"]] = table[["value", "low", "high"]].astype(float)
+def _typed(trials: list[dict[str, Any]], numbers: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """A frame whose every column has one type, as parquet needs; a parameter that has several is kept as text.
+
+    trials: what there is to say of each; numbers: the place of the trial there, and NUMBERS.
+    """
+    of_trials, rows = pd.DataFrame(trials), pd.DataFrame(numbers, columns=["at", *NUMBERS])
+    params = sorted(name for name in of_trials.columns if name.startswith("p_"))
+    own = [name for name in COLUMNS if name not in NUMBERS]
+    of_trials = of_trials.reindex(columns=[*own, *params])
+    texts = [name for name in own if name not in ("reference", "seed", "steps")]
+    of_trials[texts] = of_trials[texts].astype("string").fillna("")
+    of_trials["reference"] = of_trials["reference"].fillna(False).astype(bool)
+    of_trials[["seed", "steps"]] = of_trials[["seed", "steps"]].astype("Int64")
     for name in params:
-        kinds = {type(value) for value in table[name] if not pd.isna(value)}
+        kinds = {type(value) for value in of_trials[name] if not pd.isna(value)}
         if not kinds <= {int, float} and len(kinds) > 1:
-            table[name] = table[name].map(lambda value: value if pd.isna(value) else str(value))
-    return table
+            of_trials[name] = of_trials[name].map(lambda value: value if pd.isna(value) else str(value))
+    words = ["kind", "metric", "interval", "protocol"]
+    rows[words] = rows[words].astype("string")
+    rows[["value", "low", "high"]] = rows[["value", "low", "high"]].astype(float)
+    whole = of_trials.iloc[rows.pop("at").to_numpy(dtype=int)].reset_index(drop=True)
+    return pd.concat([whole, rows], axis=1)[[*COLUMNS, *params]]
+
+
+class _Results(ModuleType):
+    """This module, which `i2ibench.results("benchmark.yaml")` calls: the function and the module share their name."""
+
+    def __call__(self, file: Path | str, *, protocol: str | None = None) -> pd.DataFrame:
+        """All results of a benchmark file, finished or not, one row per trial and metric: see `frame`. Runs nothing.
+
+        Args:
+            protocol: read the scores under this protocol in place of the file's.
+
+        Raises:
+            ConfigError, DataError: one line that names the place in the file.
+        """
+        from i2ibench import config, plan
+        from i2ibench.store import Store
+
+        the_plan = plan.make(config.load(Path(file)), protocol)
+        return frame(the_plan, Store(the_plan.store))
+
+
+sys.modules[__name__].__class__ = _Results

@@ -13,7 +13,7 @@ from i2ibench.errors import I2IBenchError
 
 # isort: off
 # Each module adds its commands, in the order in which the help shows them.
-from i2ibench.cli import running, reporting, looking  # noqa: F401
+from i2ibench.cli import running, reporting, looking, models  # noqa: F401
 
 
 @app.callback(invoke_without_command=True)

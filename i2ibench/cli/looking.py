@@ -46,10 +46,17 @@ def doctor(
         Path | None,
         typer.Option(metavar="BENCHMARK", help="Say instead, on a login node, what its job would miss on the cluster."),
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Say instead where the time of its training step goes.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="With --profile: default paper on a GPU, tiny on a CPU.")] = None,
 ) -> None:
     """Say what is installed, which devices there are, and which weights are cached."""
     from i2ibench import show
 
+    if profile is not None:
+        show.profile(profile, preset)
+        return
     if slurm is None:
         show.doctor()
         return

@@ -1,0 +1,1 @@
+"""What trained networks are for: translate any images, pack a model to give it away, export it, show it."""

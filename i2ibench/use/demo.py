@@ -1,0 +1,210 @@
+"""A web page on loopback that shows what chosen models make of an image, side by side. Nothing leaves the machine."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from i2ibench.data import pixels
+from i2ibench.errors import ConfigError, DataError, I2IBenchError
+from i2ibench.use.model import Ask, Model
+
+PAGE = Path(__file__).with_name("demo.html")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+BYTES = 16 << 20  # of an upload, and
+PIXELS = 2048 * 2048  # of the image in it
+SECONDS = 30  # for a request to arrive
+WAITING = 16  # translations that may wait for their turn; further ones are sent away
+
+
+class Demo:
+    """The models of the page, and what it asks of them: several users at once, one translation at a time."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self.models = models
+        for model in models:  # now, and not while the first visitor waits
+            for direction in model.directions:
+                model.multiple(direction)
+        self._turn = threading.Lock()  # torch's seed is the whole process's, and so are its threads
+        self._places = threading.BoundedSemaphore(WAITING)
+
+    def described(self) -> list[dict[str, Any]]:
+        """What the page needs to know of each model."""
+        return [
+            {
+                "name": str(model.about.get("label", model.name)),
+                "title": f"{model.name}, {model.size} x {model.size} pixels in training",
+                "size": model.size,
+                "directions": list(model.directions),
+                "multimodal": model.method.multimodal,
+                "exemplars": model.method.exemplars,
+            }
+            for model in self.models
+        ]
+
+    def translate(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """One model's answer: {"image": PNG in base64, "width", "height", "milliseconds"}.
+
+        Args:
+            asked: "model" (its number), "image" (a file in base64); and if wanted "style" (another), "direction",
+                "seed" and "fit".
+
+        Raises:
+            I2IBenchError: one line that says what is wrong.
+        """
+        number, seed = asked.get("model"), asked.get("seed", 0)
+        if not (isinstance(number, int) and 0 <= number < len(self.models)):
+            raise ConfigError("there is no such model")
+        if not (isinstance(seed, int) and 0 <= seed < 2**32):
+            raise ConfigError("a seed is a whole number from 0 on")
+        model, image = self.models[number], decoded(asked.get("image"))
+        styles = (decoded(asked["style"]),) if asked.get("style") else ()
+        ask = Ask(None, styles, asked.get("direction"), asked.get("fit", "auto"), seed)
+        model.require(ask)
+        if not self._places.acquire(blocking=False):
+            raise Busy("too many are waiting: try again in a moment")
+        try:
+            with self._turn:
+                started = time.perf_counter()
+                output = model.outputs([image], ask)[0][0]
+                took = time.perf_counter() - started
+        finally:
+            self._places.release()
+        height, width = output.shape[:2]
+        return {"image": _png(output), "width": width, "height": height, "milliseconds": round(1000 * took, 1)}
+
+
+class Busy(I2IBenchError):
+    """More people ask than are answered."""
+
+
+def decoded(content: object) -> np.ndarray:
+    """An uploaded file, in base64, as uint8 (H, W, 3).
+
+    Raises:
+        DataError: it is none of the formats, too large, or damaged.
+    """
+    from PIL import Image
+
+    try:
+        data = base64.b64decode(content if isinstance(content, str) else b"", validate=True)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:  # reads the header alone
+            width, height = image.size
+    except (OSError, ValueError, binascii.Error, Image.DecompressionBombError):
+        raise DataError(f"this is no image that can be read: send {', '.join(FORMATS)}") from None
+    if width * height > PIXELS:
+        raise DataError(f"the image has {width} x {height} pixels, and {PIXELS:,} in all are the most here")
+    return np.asarray(pixels.decode(data, "the image"))
+
+
+def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+    """A server that listens (on any free port if 0); `serve_forever` answers.
+
+    Raises:
+        ConfigError: the port is taken, or is not ours to take.
+    """
+    demo = Demo(models)
+
+    class Bound(Handler):
+        app = demo
+
+    try:
+        server = ThreadingHTTPServer((host, port), Bound)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{host}:{port}: cannot be listened on ({reason}); choose another --port") from None
+    server.daemon_threads = True
+    return server
+
+
+class Handler(BaseHTTPRequestHandler):
+    """GET / is the page, GET /models what it shows, POST /translate one translation. All else is refused."""
+
+    app: Demo
+    timeout = SECONDS
+    server_version, sys_version = "i2ibench", ""
+
+    def do_GET(self) -> None:
+        if not self._is_ours():
+            return
+        path = urlsplit(self.path).path
+        if path == "/":
+            nonce = secrets.token_urlsafe(16)
+            page = PAGE.read_text(encoding="utf-8").replace("NONCE", nonce)
+            policy = (
+                f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:; "
+                "connect-src 'self'; media-src blob:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+            )
+            self._answer(200, page.encode(), "text/html; charset=utf-8", policy)
+        elif path == "/models":
+            self._json(200, {"models": self.app.described()})
+        else:
+            self._json(404, {"error": "there is nothing here"})
+
+    def do_POST(self) -> None:
+        if not self._is_ours():
+            return
+        length = self.headers.get("Content-Length", "")
+        if urlsplit(self.path).path != "/translate" or self.headers.get_content_type() != "application/json":
+            self._json(404, {"error": "POST JSON to /translate"})
+        elif not length.isdigit() or int(length) > 2 * BYTES * 4 // 3 + 4096:  # two images in base64
+            self._json(413, {"error": f"images of {BYTES >> 20} MB are the most here"})
+        else:
+            try:
+                asked = json.loads(self.rfile.read(int(length)))
+                self._json(200, self.app.translate(asked if isinstance(asked, dict) else {}))
+            except Busy as error:
+                self._json(503, {"error": str(error)})
+            except (I2IBenchError, ValueError) as error:
+                self._json(400, {"error": " ".join(str(error).split())})
+            except Exception as error:  # the page goes on, whatever a method file does
+                self._json(500, {"error": f"the model failed: {type(error).__name__}"})
+
+    def _is_ours(self) -> bool:
+        """Refuse requests that a page of another site had the browser send (also by a name that leads here)."""
+        own, port = cast("tuple[str, int]", self.server.server_address)
+        names = {f"{name}:{port}" for name in (own, *(("localhost",) if own == "127.0.0.1" else ()))}
+        host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
+        if (host in names or own in ("0.0.0.0", "::")) and origin in (None, f"http://{host}"):
+            return True
+        self._json(403, {"error": "this page answers to its own address alone"})
+        return False
+
+    def _json(self, status: int, content: Mapping[str, Any]) -> None:
+        self._answer(status, json.dumps(content).encode(), "application/json")
+
+    def _answer(self, status: int, content: bytes, kind: str, policy: str = "default-src 'none'") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Security-Policy", policy)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(content)
+        if status >= 400:
+            self.close_connection = True  # what was sent is not read
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: what people look at is nobody's business."""
+
+
+def _png(image: np.ndarray) -> str:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()

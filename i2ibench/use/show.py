@@ -1,0 +1,143 @@
+"""What the commands for trained models print: progress and warnings on standard error, a line of result on output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from i2ibench import scoring, show_assets
+from i2ibench.data import pixels
+from i2ibench.store import Store
+from i2ibench.use import demo as page
+from i2ibench.use import files, packing, trials, watching
+from i2ibench.use.anysize import Fit
+from i2ibench.use.model import Ask, Direction, Model
+
+
+def translate(
+    trial: str,
+    source: str,
+    out: Path,
+    *,
+    n: int | None,
+    style_from: Sequence[Path],
+    direction: str | None,
+    fit: str,
+    seed: int,
+    store: str,
+    device: str | None,
+    trust_code: bool,
+) -> bool:
+    """Translate files, and say how it went. False: some could not be read, which standard error names."""
+    styles = tuple(np.asarray(pixels.read(path)) for path in style_from)
+    ask = Ask(n, styles, cast("Direction | None", direction), cast(Fit, fit), seed)
+    # Files before networks: a wrong path is found in a moment.
+    items = files.plan(sys.stdin if source == "-" else Path(source), out, ask.count)
+    model = trials.opened(trial, Store(store), device, trust_code=trust_code)
+    model.require(ask)
+    into_folder = any(out in path.parents for item in items for path in item.outputs)
+    if into_folder:
+        files.mark(out, _made_by(model, ask, style_from))
+    with _progress(f"translating with {model.name}") as advance:
+        summary = files.translate(model, items, ask, advance)
+    for line in summary.broken:
+        print(f"i2ibench: {line}", file=sys.stderr)
+    there = f", {summary.there} there already" if summary.there else ""
+    broken = f", {len(summary.broken)} not readable" if summary.broken else ""
+    print(f"{summary.made} translated{there}{broken}: {out}")
+    print(f"{size_rule(model, ask)}", file=sys.stderr)
+    return not summary.broken
+
+
+def pack(trial: str, to: Path, formats: Sequence[str], store: str) -> None:
+    """Pack a trial, and say what was checked and what was written."""
+    folder = packing.write(trials.find(trial, Store(store)), to, formats, print)
+    for file in sorted(folder.iterdir()):
+        print(f"{file.stat().st_size / 1e6:9.2f} MB  {file.name}")
+    print(f"packed: {folder}")
+
+
+def watch(
+    trial: str, source: Path, window: int, protocol: str, figure: Path | None, store: str, device: str | None
+) -> bool:
+    """A JSON line for each window. False: some have drifted."""
+    the_protocol = scoring.protocol_of(protocol)
+    found_trial = trials.find(trial, Store(store))
+    items = files.plan(source, source / "absent")
+    for name in the_protocol.assets(["kid"]):
+        show_assets.ensure(name)
+    windows = []
+    inputs = [item.source for item in items]
+    for found in watching.watch(found_trial, inputs, window, the_protocol, device=device):
+        print(json.dumps(found.to_json()), flush=True)
+        windows.append(found)
+    if rest := len(inputs) - window * len(windows):
+        print(f"{rest} images do not fill a window of {window}", file=sys.stderr)
+    if windows and figure is not None:
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        watching.draw(windows, figure)
+    return not any(found.drift for found in windows)
+
+
+def demo(names: Sequence[str], store: str, port: int, host: str, device: str | None, *, trust_code: bool) -> None:
+    """Serve the page until it is interrupted."""
+    models = [trials.opened(name, Store(store), device, trust_code=trust_code) for name in names]
+    server = page.serve(models, port, host)
+    shown_host, shown_port = server.server_address[:2]
+    print(f"http://{shown_host!s}:{shown_port}/  (Ctrl-C ends it)", flush=True)
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        print("i2ibench: other machines can reach this page, which asks for no password", file=sys.stderr)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        server.server_close()
+
+
+def size_rule(model: Model, ask: Ask) -> str:
+    """What is done with sizes that the network does not take."""
+    rules = {
+        "resize": f"images are squashed to {model.size} x {model.size} pixels and the outputs enlarged",
+        "tile": f"images of other sizes are cut into overlapping tiles of {model.size} x {model.size} pixels",
+    }
+    if ask.fit in rules:
+        return rules[ask.fit]
+    going = ask.direction or model.directions[0]
+    if going not in model.multiples:
+        return f"all images were of the size of training, {model.size} x {model.size} pixels"
+    multiple = model.multiples[going]
+    if multiple is None:
+        return rules["tile"]
+    to = f"multiples of {multiple} pixels, and to " if multiple > 1 else ""
+    return f"images are padded to {to}{model.size} pixels at least"
+
+
+def _made_by(model: Model, ask: Ask, style_from: Sequence[Path]) -> dict[str, Any]:
+    """What decides the pixels of a folder of outputs."""
+    return {
+        "trial": model.name,
+        "direction": ask.direction or model.directions[0],
+        "n": ask.n,
+        "style_from": [str(path.absolute()) for path in style_from],
+        "fit": ask.fit,
+        "seed": ask.seed,
+    }
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

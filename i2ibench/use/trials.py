@@ -1,0 +1,129 @@
+"""Finds a trained model by what a user calls it: a packed folder, a trial's folder, or the beginning of its id."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from i2ibench import plan, registry
+from i2ibench.errors import ConfigError, StoreError, TrialError
+from i2ibench.gather import trained
+from i2ibench.store import Store, Trial
+from i2ibench.use import packed
+from i2ibench.use.model import Direction, Model
+
+if TYPE_CHECKING:
+    from i2ibench.plan import TrialSpec
+
+
+def opened(name: str, store: Store, device: str | None = None, *, trust_code: bool = False) -> Model:
+    """The model of a trial, or of a folder that `i2ibench pack` wrote.
+
+    Args:
+        name: the path of such a folder or of a trial's; or, in `store`, the beginning of a trial's id, or its label.
+        device: such as "cuda:0"; default: the GPU, if there is one.
+        trust_code: run the method file that a packed folder brings.
+
+    Raises:
+        ConfigError: there is none, or several.
+        StoreError, TrialError: it is not trained, or damaged.
+    """
+    if packed.is_packed(Path(name)):
+        return packed.load(name, device, trust_code=trust_code)
+    trial = find(name, store)
+    return from_trial(trial, device)
+
+
+def load(name: str | Path, *, store: str | Path = "runs", device: str | None = None, trust_code: bool = False) -> Model:
+    """A trained model: `i2ibench.load("my-model").translate("photo.jpg")`; see `Model.translate`.
+
+    Args:
+        name: a folder that `i2ibench pack` wrote (it needs no store); a trial's folder; or, in `store`, the beginning
+            of a trial's id, or its label.
+        device: such as "cuda:0"; default: the GPU, if there is one.
+        trust_code: run the method file that a packed folder brings.
+
+    Raises:
+        ConfigError, StoreError, TrialError: one line that says what is wrong, and what to do.
+    """
+    return opened(str(name), Store(store), device, trust_code=trust_code)
+
+
+def find(name: str, store: Store) -> Trial:
+    """A trained trial. Raises ConfigError unless there is exactly one of this name."""
+    folder = Path(name).expanduser().absolute()
+    found = [Trial(folder)] if (folder / "spec.json").is_file() else _named(name, store)
+    finished = [trial for trial in found if trial.result() is not None]
+    if found and not finished:
+        raise ConfigError(f"{found[0].path}: is not trained yet; `i2ibench run` its benchmark first")
+    if len(finished) != 1:
+        some = ", ".join(trial.id for trial in finished[:5]) + (", ..." if len(finished) > 5 else "")
+        hint = f"say which of {some}" if finished else "`i2ibench plan` lists them, and --store says where they are"
+        raise ConfigError(f"{len(finished) or 'no'} trained trials of {store.path} are called '{name}'; {hint}")
+    return finished[0]
+
+
+def from_trial(trial: Trial, device: str | None = None) -> Model:
+    """The model of a trained trial.
+
+    Raises:
+        StoreError: its files are damaged, or of another version of i2ibench.
+        TrialError: its networks are missing, or the code of its method has changed since.
+    """
+    spec = spec_of(trial)
+    method_class = registry.method(spec.method)
+    if not method_class.scores_pairs:
+        raise ConfigError(f"{trial.id}: '{method_class.__name__}' gives images that have nothing to do with its input")
+    where = device_of(device)
+    try:
+        method = trained(spec, Store(trial.path.parent), where)
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TrialError(f"{trial.id}: its networks do not fit the code of {spec.method} now: {reason}") from None
+    own = cast(Direction, spec.source_params["direction"])
+    other: Direction = "BtoA" if own == "AtoB" else "AtoB"
+    return Model(
+        name=trial.id,
+        method=method,
+        size=spec.source_params["size"],
+        directions=(own, other) if method_class.bidirectional else (own,),
+        forward=other if spec.backward else own,
+        device=where,
+        about={"label": spec.label, "method": spec.method, "data": spec.data, "seed": spec.seed},
+    )
+
+
+def spec_of(trial: Trial) -> TrialSpec:
+    """What a trial is. Raises StoreError if its spec.json is damaged or of another version."""
+    try:
+        return plan.from_json(trial.spec() or {})
+    except TypeError as error:
+        reason = str(error).replace("TrialSpec.__init__() ", "")
+        raise StoreError(f"{trial.path / 'spec.json'}: is of another version of i2ibench ({reason})") from None
+
+
+def device_of(name: str | None) -> torch.device:
+    """A device by its name. Raises ConfigError if this machine has none such."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device '{name}': {reason}; use cpu or cuda") from None
+    return device
+
+
+def _named(name: str, store: Store) -> list[Trial]:
+    """Trials whose id is or begins with a name; if there are none, those whose label it is."""
+    folders = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/spec.json")) if name else []
+    if any(folder.name == name for folder in folders):
+        folders = [folder for folder in folders if folder.name == name]
+    if folders:
+        return [Trial(folder) for folder in folders]
+    every = [Trial(path.parent) for path in sorted(store.path.glob("*/spec.json"))]
+    return [trial for trial in every if (trial.spec() or {}).get("label") == name]

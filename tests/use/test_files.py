@@ -1,0 +1,133 @@
+"""`i2ibench translate`: names kept, originals untouched, resumed where it stopped, a line for every mistake."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2ibench.store import Store
+from i2ibench.use import files
+from i2ibench.use.model import Ask
+from i2ibench.use.trials import opened
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def test_a_folder(command_line: Run, store: Path, pictures: Path, tmp_path: Path) -> None:
+    before, out = content(pictures), tmp_path / "out"
+    code, said, _ = command_line("translate", "plain", pictures, out, "--store", store)
+    assert (code, said) == (0, f"3 translated: {out}\n")
+    assert content(pictures) == before
+    model = opened("plain", Store(store))
+    for source, output in (("photo.jpg", "photo.png"), ("grey.png", "grey.png"), ("more/clear.png", "more/clear.png")):
+        np.testing.assert_array_equal(pixels(out / output), model.translate(pictures / source))
+    assert {path.suffix for path in out.rglob("*.*")} == {".png", ".json"}
+
+    (out / "grey.png").unlink()
+    first = content(out)
+    code, said, _ = command_line("translate", "plain", pictures, out, "--store", store)
+    assert (code, said) == (0, f"1 translated, 2 there already: {out}\n")
+    assert {name: data for name, data in content(out).items() if name in first} == first
+    assert (out / "grey.png").exists()
+
+
+def test_outputs_in_the_folder_of_the_originals_are_not_translated_again(
+    command_line: Run, store: Path, pictures: Path
+) -> None:
+    for said in ("3 translated", "0 translated, 3 there already"):
+        assert command_line("translate", "plain", pictures, pictures / "out", "--store", store)[1].startswith(said)
+
+
+def test_several_styles_and_the_other_direction(command_line: Run, store: Path, pictures: Path, tmp_path: Path) -> None:
+    run = command_line("translate", "munit", pictures / "grey.png", tmp_path / "out", "-n", 2, "--store", store)
+    assert run[0] == 0, run[2]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["grey_1.png", "grey_2.png"]
+    back = tmp_path / "back.webp"
+    run = command_line(
+        "translate", "munit", pictures / "photo.jpg", back, "--direction", "BtoA", "--store", store,
+        "--style-from", pictures / "grey.png",
+    )  # fmt: skip
+    assert run[0] == 0, run[2]
+    assert Image.open(back).format == "WEBP"
+    assert "padded to multiples of 2 pixels" in run[2]
+
+
+def test_a_list_on_standard_input(
+    command_line: Run, store: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{pictures}/photo.jpg\n\n{pictures}/more/clear.png\n"))
+    assert command_line("translate", "plain", "-", tmp_path / "out", "--store", store)[0] == 0
+    assert set(content(tmp_path / "out")) == {files.MARK, "photo.png", "more/clear.png"}
+
+
+def test_broken_files_are_named_and_the_others_translated(
+    command_line: Run, store: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (pictures / "bad.png").write_bytes((pictures / "grey.png").read_bytes()[:200])
+    code, said, errors = command_line("translate", "plain", pictures, tmp_path / "out", "--store", store)
+    assert (code, said) == (1, f"3 translated, 1 not readable: {tmp_path / 'out'}\n")
+    assert f"{pictures / 'bad.png'}: does not decode" in errors
+    assert not (tmp_path / "out" / "bad.png").exists()
+
+
+def test_an_interrupted_run_goes_on(store: Path, pictures: Path, tmp_path: Path) -> None:
+    model, out = opened("plain", Store(store)), tmp_path / "out"
+    items = files.plan(pictures, out)
+    save = files.save
+    written: list[Path] = []
+
+    def stopped(image: np.ndarray, path: Path) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+        save(image, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "save", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            files.translate(model, items, Ask())
+    assert [item.done for item in items].count(True) == 1
+    told: list[tuple[int, int]] = []
+    summary = files.translate(model, items, Ask(), lambda done, total: told.append((done, total)))
+    assert (summary.made, summary.there) == (2, 1)
+    assert told[-1] == (3, 3)
+
+
+def refusal(command_line: Run, *arguments: object) -> str:
+    code, said, error = command_line("translate", *arguments)
+    assert (code, said, error.count("\n")) == (2, "", 1), error
+    return error
+
+
+def test_every_mistake_is_one_line(command_line: Run, store: Path, pictures: Path, tmp_path: Path) -> None:
+    out, grey = tmp_path / "out", pictures / "grey.png"
+
+    def said(*arguments: object) -> str:
+        return refusal(command_line, *arguments, "--store", store)
+
+    assert "no trained trials" in said("plane", grey, out)
+    assert "there is no such file" in said("plain", pictures / "absent.png", out)
+    assert "holds the originals" in said("plain", pictures, pictures)
+    assert "is an original" in said("plain", grey, grey)
+    assert "gives one translation" in said("plain", grey, out, "-n", 3)
+    assert "goes AtoB only" in said("plain", grey, out, "--direction", "BtoA")
+    assert "device 'cuda:99'" in said("plain", grey, out, "--device", "cuda:99")
+    assert not out.exists(), "nothing is written before all is checked"
+    (pictures / "grey.webp").write_bytes(b"")
+    assert "would both become" in said("plain", pictures, out)
+    assert command_line("translate", "plain", grey, out, "--store", store)[0] == 0
+    assert "made otherwise (trial: plain" in said("munit", grey, out)
+    assert "holds no images" in said("plain", store, out)
