@@ -23,10 +23,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional  # type: ignore[import-untyped]
 
+from i2ibench import registry
 from i2ibench.data.batches import Batches
 from i2ibench.data.cache import cores
 from i2ibench.data.folder import Folder, FolderParams
 from i2ibench.data.source import load
+from i2ibench.method import Batch, Task
+from i2ibench.turns import Turns
 
 SIZE, LOAD, BATCH = 256, 286, 16
 
@@ -86,6 +89,30 @@ def usual_rate(folder: Path, seconds: float = 12.0) -> float:
             return count / (time.perf_counter() - started)
 
 
+def waiting(batches: Batches, device: str, seconds: float = 10.0) -> tuple[float, float]:
+    """Seconds of a training step of pix2pix's preset tiny, and the share of them that passes before it has its batch.
+
+    That is as if nothing overlapped: where a GPU computes while the batch is made, it waits for less.
+    """
+    method_class = registry.method("pix2pix")
+    params = {key: value for key, value in method_class.presets["tiny"].items() if key != "training"}
+    method = method_class(method_class.Params(**params), Task(3, 3, SIZE))
+    for module in method.modules().values():
+        module.to(device)
+    turns, whole, waited, step = Turns(method), 0.0, 0.0, -1
+    while whole < seconds or step < 3:
+        before = time.perf_counter()
+        a, b = batches.at(step + 1)
+        made = time.perf_counter()
+        turns.step(method, Batch(a, b, 0.0, step + 1), BATCH)
+        turns.means()  # waits for the device
+        if step >= 0:  # the first is slower
+            waited += made - before
+            whole += time.perf_counter() - before
+        step += 1
+    return whole / step, waited / whole
+
+
 def make_files(folder: Path, number: int = 200) -> None:
     """JPEG files of 512 x 256: two crops of photographs beside each other."""
     from skimage import data
@@ -122,12 +149,13 @@ def main() -> None:
             left = file.convert("RGB").crop((0, 0, file.width // 2, file.height))
         same = np.array_equal(np.asarray(left.resize((LOAD, LOAD), Image.Resampling.BICUBIC)), images.train_a[0])
         usual, floats, whole = usual_rate(folder), rate(batches.at), rate(batches.pixels)
+        step, share = waiting(batches, device)
     print(f"{os.cpu_count()} cores, {device}; {len(images.train_a)} pairs of {LOAD} pixels, batches of {BATCH}")
     print(f"decoding into the cache, once        {len(images.train_a) / built:9.0f} pairs/s ({built:.1f} s)")
     print(f"PIL DataLoader, {cores():2} workers           {usual:9.0f} pairs/s")
     print(f"i2ibench, float in [-1, 1]           {floats:9.0f} pairs/s ({floats / usual:.1f} x)")
     print(f"i2ibench, bytes, as they go to a GPU {whole:9.0f} pairs/s ({whole / usual:.1f} x)")
-    print(f"a step of 100 ms waits for its batch {100 * BATCH / floats / 0.1:9.1f} % of the time")
+    print(f"a step of a tiny pix2pix waits for its batch {100 * share:.1f} % of its {1000 * step:.0f} ms")
     print(f"pixels are those that PIL gives: {same}")
 
 

@@ -10,16 +10,18 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from i2ibench import registry
+from i2ibench import registry, weights
 from i2ibench.config import Training
 from i2ibench.data import cache
-from i2ibench.data.batches import Batches
-from i2ibench.data.source import Images, SourceParams
+from i2ibench.data.batches import Batches, Epochs
+from i2ibench.data.domains import DomainBatches
+from i2ibench.data.source import DomainParams, Images, SourceParams
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import TrialError
 from i2ibench.method import Method, Task
 from i2ibench.plan import TrialSpec
 from i2ibench.randomness import seed_everything
+from i2ibench.sets import pairs_of
 from i2ibench.store import Store
 from i2ibench.training import Loop
 
@@ -41,10 +43,23 @@ def load_images(spec: TrialSpec, store: Store, *, learning: bool = False) -> Ima
     Raises:
         TrialError: the files have changed since the benchmark was planned.
     """
-    kind = registry.sources()[spec.source]
-    source = kind(source_params(spec, learning=learning), Path(spec.base))
-    images = cache.load(source, store.data_cache)
-    if images.fingerprint != spec.fingerprint:
+    return _load(spec, store, source_params(spec, learning=learning), spec.fingerprint)
+
+
+def load_domains(spec: TrialSpec, store: Store) -> list[Images]:
+    """What a multi-domain method learns from where there are more than two: pairs of the first with each other.
+
+    Raises:
+        TrialError: as `load_images`.
+    """
+    params = source_params(spec)
+    assert isinstance(params, DomainParams)
+    return [_load(spec, store, p, known) for p, known in zip(pairs_of(params), spec.group, strict=True)]
+
+
+def _load(spec: TrialSpec, store: Store, params: SourceParams, fingerprint: str) -> Images:
+    images = cache.load(registry.sources()[spec.source](params, Path(spec.base)), store.data_cache)
+    if images.fingerprint != fingerprint:
         raise TrialError(f"the files of data set '{spec.data}' changed while the benchmark was running; run it again")
     return images
 
@@ -58,21 +73,25 @@ def source_params(spec: TrialSpec, *, learning: bool = False) -> SourceParams:
 def make_method(spec: TrialSpec, store: Store, device: torch.device) -> Method:
     """The method of a trial, freshly initialised from its seed, and shown the training images if it asks for them."""
     method_class = registry.method(spec.method)
-    size = spec.source_params["size"]
+    source = source_params(spec, learning=True)
+    size = source.size
     seed_everything(spec.seed)
-    method = method_class(method_class.Params(**spec.params), Task(3, 3, size))
+    method = method_class(method_class.Params(**spec.params), _task(spec, source))
     for module in method.modules().values():
         module.to(device)
     if method_class.fit is not Method.fit:
-        images = load_images(spec, store, learning=True)
+        images = load_domains(spec, store)[0] if spec.group else load_images(spec, store, learning=True)
         method.fit(_centres(images.train_a, size), _centres(images.train_b, size))
     return method
 
 
-def make_batches(spec: TrialSpec, store: Store, device: torch.device) -> Batches:
+def make_batches(spec: TrialSpec, store: Store, device: torch.device) -> Epochs:
     """The training batches of a trial."""
-    images, params = load_images(spec, store, learning=True), source_params(spec, learning=True)
-    return Batches(images, spec.pairing, spec.training["batch_size"], spec.seed, params, device)
+    params, batch_size = source_params(spec, learning=True), spec.training["batch_size"]
+    if spec.group:
+        return DomainBatches(load_domains(spec, store), batch_size, spec.seed, params, device)
+    images = load_images(spec, store, learning=True)
+    return Batches(images, spec.pairing, batch_size, spec.seed, params, device)
 
 
 def make_loop(
@@ -88,7 +107,12 @@ def make_loop(
     group: Group = ALONE,
     logger: Logger | None = None,
 ) -> Loop:
-    """The training of a trial's method, with its checkpoints in the folder that `spec.trained_as` names."""
+    """The training of a trial's method, with its checkpoints in the folder that `spec.trained_as` names.
+
+    Raises:
+        TrialError: the weights that it should begin with are not there, or do not fit.
+    """
+    weights.begin(method, spec, store, log)
     return Loop(
         method,
         make_batches(spec, store, device),
@@ -102,6 +126,12 @@ def make_loop(
         group=group,
         logger=logger,
     )
+
+
+def _task(spec: TrialSpec, source: SourceParams) -> Task:
+    if spec.group and isinstance(source, DomainParams):
+        return Task(3, 3, source.size, source.scale, len(source.group), source.ends)
+    return Task(3, 3, source.size, source.scale)
 
 
 def _centres(images: np.ndarray, size: int) -> torch.Tensor:

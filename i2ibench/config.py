@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ByteSize, Field, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, Field, ValidationError, field_validator, model_validator
 
 from i2ibench import yamlfile
 from i2ibench.errors import ConfigError
@@ -32,7 +32,9 @@ class Training(Settings):
         None, gt=0, description="stop a training after so many minutes, if steps are not reached before"
     )
     batch_size: int = Field(16, gt=0, description="images of each domain in a step")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU that has it, else fp32")
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU that has it, else fp32; tf32 is fp32 with a GPU's faster products"
+    )
     clip: float | None = Field(None, gt=0, description="clip each player's gradient to this norm")
     warmup: int = Field(0, ge=0, description="steps over which the learning rates grow from 0")
     ema: float | None = Field(
@@ -159,13 +161,44 @@ class DataKeys(Settings):
     resources: dict[str, Any] = Field(default_factory=dict, description="overrides of resources for this data set")
 
 
+class InitFrom(Settings):
+    """Weights that a training begins with: those of a file, or of another method of the same benchmark."""
+
+    file: str | None = Field(None, description="weights.pt of a trial, a checkpoint, or a .safetensors file")
+    method: str | None = Field(None, description="label of a method of this benchmark, trained with the same seed")
+    data: str | None = Field(None, description="label of the data set that it is trained on; default: the same")
+    partial: bool = Field(False, description="take what fits in name and shape, and leave the rest as it is")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> InitFrom:
+        if (self.file is None) == (self.method is None) or (self.data is not None and self.method is None):
+            raise ValueError("should be a file, or {method: LABEL} with or without data: LABEL")
+        return self
+
+
 class MethodKeys(Settings):
     """Keys of a `methods:` entry that are not the method's own."""
 
     method: str = Field("", description="a registered method or a .py file; default: the entry's label")
     preset: str | None = Field(None, description="one of the method's presets (tiny, small, paper)")
+    init_from: InitFrom | None = Field(
+        None, description="weights to begin with: a file, or {method: LABEL, data: LABEL} of this benchmark"
+    )
+    freeze: tuple[str, ...] = Field(
+        (), description="parameters to hold fixed, such as [generator.head, generator.body.*]"
+    )
     training: dict[str, Any] = Field(default_factory=dict, description="overrides of training for this method")
     resources: dict[str, Any] = Field(default_factory=dict, description="overrides of resources for this method")
+
+    @field_validator("init_from", mode="before")
+    @classmethod
+    def _a_file(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _one_pattern_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 KeysModel = TypeVar("KeysModel", DataKeys, MethodKeys)
@@ -201,6 +234,11 @@ class Config:
     @property
     def name(self) -> str:
         return self.header.name or self.file.stem
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths of the file start from."""
+        return self.file.absolute().parent
 
     def error(self, path: yamlfile.Path, message: str) -> ConfigError:
         """An error at a place of the file."""

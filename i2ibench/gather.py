@@ -50,8 +50,9 @@ def material(
         TrialError: the trained networks are missing, or what they give is no image.
     """
     needs = frozenset[str]().union(*(METRICS[name].needs for name in metrics))
+    scale = source_params(spec).scale
     if not needs - {"pairs"}:
-        return Material()
+        return Material(scale=scale)
     source = registry.sources()[spec.source](source_params(spec), Path(spec.base))
     method = trained(spec, store, device) if needs & {"styles", "cycle", "labels"} else None
     styles = cycled = labelled = truths = None
@@ -67,7 +68,7 @@ def material(
         _keep(folder / "cycled.npy", cycled)
     if method and "labels" in needs and (labels := source.class_labels()) is not None:
         labelled = _labelled(spec, images, labels, method, device)
-    return Material(styles, images.test_a, cycled, source.palette, labelled, truths)
+    return Material(styles, images.test_a, cycled, source.palette, labelled, truths, scale)
 
 
 def trained(spec: TrialSpec, store: Store, device: torch.device) -> Method:

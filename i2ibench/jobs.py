@@ -34,6 +34,10 @@ def make(
     protocol = plan.protocol.model_dump(mode="json")
     seconds = Estimates(store)
     trained = {spec.id for spec in pending if train and store.trial(spec.id).result() is None}
+    trainers: dict[str, str] = {}  # of networks that several trials share: the job that trains them
+    for spec in pending:
+        if spec.id in trained and (spec.trained_as not in trainers or not spec.borrows):
+            trainers[spec.trained_as] = f"train {spec.id}"
     references: dict[str, Job] = {}
     probes: dict[str, Job] = {}
     jobs = []
@@ -45,8 +49,11 @@ def make(
         job = Job("score", plans.to_json(spec), str(store.path), protocol, wanted, asked, rescore=rescore)
         after = []
         if spec.id in trained:
-            translates_only = spec.backward and spec.trained_as in trained
-            first = [f"train {spec.trained_as}"] if translates_only else []
+            trainer = trainers[spec.trained_as]
+            translates_only = trainer != f"train {spec.id}"
+            first = [trainer] if translates_only else []
+            if spec.init_from and spec.init_from.get("row") in trained:
+                first.append(f"train {spec.init_from['row']}")
             if spec.resources["gpus"] == "auto":
                 probe = replace(job, kind="probe", resources=spec.resources, metrics=())
                 first.append(probes.setdefault(_size(spec), probe).name)

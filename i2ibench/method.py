@@ -20,18 +20,25 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Pairing = Literal["paired", "unpaired"]
+Pairing = Literal["paired", "unpaired", "multi-domain"]
 
 PRESET_SIZES = {"tiny": 32, "small": 128, "paper": 256}  # image width and height that the presets are made for
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned: images of A and B, both `size` x `size` pixels."""
+    """What is to be learned: images of A and B, both `size` x `size` pixels.
+
+    `scale` tells how many times smaller the images were that those of A were enlarged from (the task super-resolve).
+    A multi-domain method learns `domains` domains at once; `ends` says which of them are A and B when it translates.
+    """
 
     channels_a: int
     channels_b: int
     size: int
+    scale: int = 1
+    domains: int = 2
+    ends: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,23 @@ class Batch:
 
     For a paired method `a[i]` and `b[i]` belong together; for an unpaired one they do not.
     `progress` is the share of the budget that is used, in [0, 1); `step` counts the training steps, from 0.
+    For a multi-domain method of more than two domains, `of_a` and `of_b` (N,) int64 say which domain each image is of;
+    those of `a[i]` and `b[i]` differ. `domains` says it for two domains as well.
     """
 
     a: Tensor
     b: Tensor
     progress: float = 0.0
     step: int = 0
+    of_a: Tensor | None = None
+    of_b: Tensor | None = None
+
+    @property
+    def domains(self) -> tuple[Tensor, Tensor]:
+        """The domain of each image of `a` and of `b`: two of (N,) int64."""
+        if self.of_a is None or self.of_b is None:
+            return self.a.new_zeros(len(self.a)).long(), self.b.new_ones(len(self.b)).long()
+        return self.of_a, self.of_b
 
 
 class Losses(Protocol):
@@ -92,7 +110,9 @@ class Method:
 
     paper: ClassVar[str] = ""  # "Isola et al., CVPR 2017, arXiv:1611.07004"
     year: ClassVar[int | None] = None
-    pairing: ClassVar[Pairing] = "unpaired"  # what training needs; "unpaired" also trains on paired data, pairs broken
+    # What training needs. "unpaired" also trains on paired data, pairs broken; so does "multi-domain", which learns all
+    # domains of a set at once (two, if there are no more) and translates between those that `task.ends` names.
+    pairing: ClassVar[Pairing] = "unpaired"
     players: ClassVar[tuple[str, ...]] = ()  # attribute names; the first is the generator. Empty: nothing to train
     multimodal: ClassVar[bool] = False  # translate() gives another sample for another rng
     bidirectional: ClassVar[bool] = False  # translate_back() exists
@@ -100,6 +120,7 @@ class Method:
     inference: ClassVar[Literal["eval", "train"]] = (
         "eval"  # "train": dropout and batch statistics stay on, one image at a time
     )
+    sampling: ClassVar[tuple[str, ...]] = ()  # settings that change translations and no training: rows share networks
     seeded: ClassVar[bool] = True  # False: the seed changes nothing, so one is enough
     scores_pairs: ClassVar[bool] = True  # False: outputs do not belong to their inputs, so paired metrics are left out
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # name -> {parameter or "training": value}

@@ -10,16 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from i2ibench import registry, scored
+from i2ibench import initial, registry, scored, sets
 from i2ibench.config import Config, Entry, Resources, Training, overlay, validate
 from i2ibench.config import protocol as protocol_at
-from i2ibench.data.source import Source, SourceParams
-from i2ibench.errors import ConfigError, DataError
+from i2ibench.data.source import SourceParams
+from i2ibench.errors import ConfigError
 from i2ibench.method import Method, Pairing, Task
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import Protocol, resolve
 from i2ibench.provenance import code_digest, training_digest
-from i2ibench.store import Store
+from i2ibench.sets import DataPlan
 
 OF_DISCRIMINATORS = ("ttur", "spectral_norm", "r1", "diffaugment")  # settings that a method without any cannot use
 # Settings of the training that cannot change its numbers.
@@ -31,7 +31,9 @@ class TrialSpec:
     """Everything that one training needs to know, in plain types that travel as JSON."""
 
     id: str
-    trained_as: str  # the trial that holds the trained networks: this one, or the one in the other direction
+    # The trial that holds the trained networks: this one, one between the same domains or more, or one that translates
+    # by other settings (`Method.sampling`).
+    trained_as: str
     label: str  # the row of the leaderboard
     method: str  # a registered name, or an absolute path
     params: dict[str, Any]
@@ -50,14 +52,27 @@ class TrialSpec:
     bidirectional: bool = False
     declared: str = ""  # hash of what the data set says of its images for scores alone (`Source.declared`)
     logging: tuple[str, ...] = ()  # trackers (`loggers`); like the resources, no part of the id
+    # Of a multi-domain method on more than two domains: the fingerprints of what it learns from (`sets.pairs_of`).
+    group: tuple[str, ...] = ()
+    init_from: dict[str, Any] | None = None  # what it begins with (`initial.Start`)
+    freeze: tuple[str, ...] = ()
 
-    def score_key(self, protocol: Protocol) -> str:
-        """What its scores under a protocol are kept by: they depend on the data set's labels, the training does not."""
-        return f"{protocol.key()}-{self.declared}" if self.declared else protocol.key()
+    def score_key(self, protocol: Protocol | str) -> str:
+        """What its scores under a protocol, or the key of one, are kept by.
+
+        They depend on the data set's labels, the training does not.
+        """
+        key = protocol if isinstance(protocol, str) else protocol.key()
+        return f"{key}-{self.declared}" if self.declared else key
 
     @property
     def backward(self) -> bool:
         """Whether the networks were trained in the other direction, and go back."""
+        return self.bidirectional and self.source_params["direction"] == "BtoA"
+
+    @property
+    def borrows(self) -> bool:
+        """Whether the networks are kept under another trial's name; see `trained_as`."""
         return self.id != self.trained_as
 
     @property
@@ -72,18 +87,6 @@ class Skip:
     label: str
     data: str
     reason: str
-
-
-@dataclass(frozen=True)
-class DataPlan:
-    """One data set of the benchmark, ready to load, with the metrics that it is scored by."""
-
-    label: str
-    place: str  # file:line of the benchmark file, for messages
-    source: Source = field(repr=False)
-    fingerprint: str
-    metrics: tuple[str, ...]
-    declared: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ class Plan:
         return tuple(m for m in self.data[spec.data].metrics if not METRICS[m].needs & scored.lacking(spec))
 
     @cached_property
+    def key(self) -> str:
+        """The protocol's, worked out once: there may be thousands of trials."""
+        return self.protocol.key()
+
+    @cached_property
     def all_metrics(self) -> tuple[str, ...]:
         """Every metric of the plan, in the catalogue's order."""
         used = {metric for data in self.data.values() for metric in data.metrics}
@@ -124,12 +132,15 @@ def make(config: Config, protocol: str | None = None) -> Plan:
         ConfigError, DataError: with the place in the file.
     """
     the_protocol = _protocol(config, protocol)
-    data = {entry.label: _data(config, entry, the_protocol) for entry in config.data}
+    config = sets.with_pairs(config)
+    data = {entry.label: sets.plan(config, entry, the_protocol) for entry in config.data}
     trials: list[TrialSpec] = []
     skipped: list[Skip] = []
     assets: dict[str, None] = {}
-    for entry in config.methods:
+    planned: dict[tuple[str, str, int], TrialSpec] = {}
+    for entry in initial.in_order(config):
         method = _method_class(config, entry)
+        from_file = initial.of_file(config, entry, config.base)
         params, preset_training = _params(config, entry, method)
         assets |= dict.fromkeys(method.assets(params))
         for data_entry in config.data:
@@ -138,6 +149,10 @@ def make(config: Config, protocol: str | None = None) -> Plan:
                 skipped.append(
                     Skip(entry.label, data_entry.label, "needs paired training images, and this data set has none")
                 )
+                continue
+            seeds = config.header.seeds if method.seeded else config.header.seeds[:1]
+            if hindrance := initial.hindrance(config, entry, data_entry.label, seeds[0], planned):
+                skipped.append(Skip(entry.label, data_entry.label, hindrance))
                 continue
             _check(config, entry, method, params, data_plan)
             settings = _training(config, entry, data_entry, preset_training)
@@ -149,10 +164,14 @@ def make(config: Config, protocol: str | None = None) -> Plan:
                 (entry.keys.resources, (*entry.path, "resources")),
                 document=config.document,
             )
-            seeds = config.header.seeds if method.seeded else config.header.seeds[:1]
-            trials += [
-                _spec(config, entry, method, params, data_entry, data_plan, settings, resources, seed) for seed in seeds
-            ]
+            for seed in seeds:
+                start = from_file or initial.of_trial(entry, data_entry.label, seed, planned)
+                spec = _spec(config, entry, method, params, data_entry, data_plan, settings, resources, seed, start)
+                planned[entry.label, data_entry.label, seed] = spec
+                trials.append(spec)
+    rows = [entry.label for entry in config.methods]
+    trials.sort(key=lambda spec: rows.index(spec.label))
+    skipped.sort(key=lambda skip: rows.index(skip.label))
     the_plan = Plan(
         name=config.name,
         trials=tuple(trials),
@@ -180,36 +199,49 @@ def _spec(
     training: Training,
     resources: Resources,
     seed: int,
+    start: initial.Start | None,
 ) -> TrialSpec:
     source_params = data.source.params.model_dump(mode="json")
     # A method that goes both ways is trained once, from A to B, and serves `direction: BtoA` by going back.
     backward = method.bidirectional and source_params["direction"] == "BtoA"
     learned_from = source_params | ({"direction": "AtoB"} if backward else {})
     settings = training.model_dump(mode="json")
+    group = data.group if method.pairing == "multi-domain" else ()
+    own = params.model_dump(mode="json")
     identity = {
         "method": code_digest(registry.method_file(method)),
-        "params": params.model_dump(mode="json"),
-        "data": [data.fingerprint, {key: learned_from[key] for key in SourceParams.model_fields}],
+        "params": {key: value for key, value in own.items() if key not in method.sampling},
+        "data": [group or data.fingerprint, _told(learned_from)],
         "training": {key: value for key, value in settings.items() if key not in BOOKKEEPING}
         if method.players
         else None,
         "code": training_digest(),
         "seed": seed,
     }
+    if start is not None:
+        identity["init_from"] = [start.get("trial") or start["sha256"], start["partial"]]
+    if entry.keys.freeze:
+        identity["freeze"] = entry.keys.freeze
     method_name = entry.keys.method or entry.key
     short = Path(method_name).stem
     kind = type(data.source).name
     trained_as = f"{short}-{kind}-s{seed}-{_hash(identity)}"
+    way = "-back" if backward else ""
+    if group:
+        ends = data.source.params.ends[:: -1 if backward else 1]
+        way = "" if ends == (0, 1) else "-{}to{}".format(*ends)
+    if sampled := {key: own[key] for key in method.sampling if own[key] != method.Params.model_fields[key].default}:
+        way += f"-{_hash(sampled)[:6]}"
     return TrialSpec(
-        id=f"{trained_as}-back" if backward else trained_as,
+        id=f"{trained_as}{way}",
         trained_as=trained_as,
         label=entry.label,
         method=str(registry.method_file(method)) if method_name.endswith(".py") else method_name,
-        params=identity["params"],
+        params=own,
         data=data.label,
         source=kind,
         source_params=source_params,
-        base=str(_base(config)),
+        base=str(config.base),
         fingerprint=data.fingerprint,
         pairing=method.pairing,
         scores_pairs=method.scores_pairs,
@@ -221,34 +253,17 @@ def _spec(
         bidirectional=method.bidirectional,
         declared=data.declared,
         logging=tuple(dict.fromkeys(config.header.logging)),
+        group=group,
+        init_from=start,
+        freeze=entry.keys.freeze,
     )
-
-
-def _data(config: Config, entry: Entry, protocol: Protocol) -> DataPlan:
-    known = registry.sources()
-    kind = entry.keys.source or entry.key
-    if kind not in known:
-        path = (*entry.path, "source") if entry.keys.source else entry.path
-        raise config.error(
-            path, f"unknown kind of data set '{kind}'; {registry.did_you_mean(kind, known)} (set it with `source:`)"
-        )
-    params = validate(known[kind].Params, entry.own, config.document, entry.path)
-    try:
-        source = known[kind](params, _base(config))
-        store = Store(config.header.store)  # remembers the hashes of files, but is not made by planning
-        fingerprint = source.fingerprint(store.data_cache if store.path.exists() else None)
-        declared = source.declared()
-    except DataError as error:
-        raise config.error(entry.path, str(error)) from None
-    metrics = scored.of_data(config, entry, source, protocol)
-    return DataPlan(entry.label, config.document.where(entry.path), source, fingerprint, metrics, declared)
 
 
 def _method_class(config: Config, entry: Entry) -> type[Method]:
     name = entry.keys.method or entry.key
     path = (*entry.path, "method") if entry.keys.method else entry.path
     try:
-        return registry.method(name, _base(config))
+        return registry.method(name, config.base)
     except ConfigError as error:
         raise config.error(path, str(error)) from None
 
@@ -283,7 +298,7 @@ def _training(config: Config, entry: Entry, data_entry: Entry, preset: Mapping[s
 
 def _check(config: Config, entry: Entry, method: type[Method], params: Any, data: DataPlan) -> None:
     try:
-        method.check(params, Task(3, 3, data.source.params.size))
+        method.check(params, Task(3, 3, data.source.params.size, data.source.params.scale))
     except ConfigError as error:
         raise config.error(entry.path, f"{error} (data set '{data.label}')") from None
 
@@ -309,8 +324,13 @@ def _protocol(config: Config, override: str | None) -> Protocol:
     return protocol_at(config.header.evaluation.protocol, config.document, ("evaluation", "protocol"))
 
 
-def _base(config: Config) -> Path:
-    return config.file.absolute().parent
+def _told(source_params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial's id says of the keys that every data set has; of later ones only if they are used."""
+    return {
+        key: source_params[key]
+        for key in SourceParams.model_fields
+        if key != "jitter" or source_params[key] is not None
+    }
 
 
 def _hash(content: Any) -> str:
@@ -322,4 +342,5 @@ def to_json(spec: TrialSpec) -> dict[str, Any]:
 
 
 def from_json(content: Mapping[str, Any]) -> TrialSpec:
-    return TrialSpec(**{**content, "logging": tuple(content.get("logging", ()))})  # JSON has no tuples
+    tuples = {key: tuple(content.get(key, ())) for key in ("logging", "group", "freeze")}  # JSON has none
+    return TrialSpec(**{**content, **tuples})

@@ -13,9 +13,10 @@ from i2ibench.memory import Growth, share_of_gpu
 from i2ibench.method import Batch, Method
 from i2ibench.options import Options
 from i2ibench.plan import TrialSpec
+from i2ibench.policy import Policy
 from i2ibench.store import Store
 from i2ibench.translation import TRANSLATE_BATCH, translate
-from i2ibench.turns import Turns, autocast_dtype
+from i2ibench.turns import Turns
 
 STEPS = 4  # the first makes the optimisers' state and chooses algorithms; time is taken of the others
 
@@ -50,12 +51,15 @@ def probe(spec: TrialSpec, store: Store, device: torch.device) -> Footprint:
 def _steps(spec: TrialSpec, store: Store, method: Method, device: torch.device) -> float:
     """Seconds of one step, once the first is over."""
     settings, batches = Training(**spec.training), make_batches(spec, store, device)
+    policy = Policy.of(settings, device)
+    policy.prepare(method)
     options = Options(method, settings)
-    turns = Turns(method, settings.clip, autocast_dtype(settings.precision, device), options)
+    turns = Turns(method, settings.clip, policy, options)
     for step in range(STEPS):
         if step == 1:
             started = time.perf_counter()
-        turns.step(method, Batch(*batches.at(step), progress=0.0, step=step), settings.batch_size)
+        a, b, *domains = batches.at(step)
+        turns.step(method, Batch(a, b, 0.0, step, *domains), settings.batch_size)
         options.stepped()
         turns.means()  # waits for the device
     options.finish()

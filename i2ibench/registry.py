@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from i2ibench.errors import ConfigError
-from i2ibench.method import Method, MethodParams
+from i2ibench.method import Method, MethodParams, Pairing
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -97,8 +97,9 @@ def _only_method(module: ModuleType, name: str) -> type[Method]:
     (found,) = own
     if not (inspect.isclass(found.Params) and issubclass(found.Params, MethodParams)):
         raise ConfigError(f"method '{name}': Params must be a class that subclasses Method.Params")
-    if not isinstance(found.players, tuple) or found.pairing not in ("paired", "unpaired"):
-        raise ConfigError(f"method '{name}': players must be a tuple of names, and pairing 'paired' or 'unpaired'")
+    if not isinstance(found.players, tuple) or found.pairing not in get_args(Pairing):
+        kinds = " or ".join(map(repr, get_args(Pairing)))
+        raise ConfigError(f"method '{name}': players must be a tuple of names, and pairing {kinds}")
     return found
 
 

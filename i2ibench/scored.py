@@ -95,6 +95,6 @@ def _hindrance(metric: str, entry: Entry, source: Source, protocol: Protocol) ->
             f"metric '{metric}' needs the class of each image, and data set '{entry.label}' does not tell it; "
             "declare it with `labels`"
         )
-    if source.params.size < protocol.smallest(metric):
-        return f"metric '{metric}' needs images of {protocol.smallest(metric)} pixels; raise size, or leave it out"
+    if source.params.size < (smallest := protocol.smallest(metric, source.params.scale)):
+        return f"metric '{metric}' needs images of {smallest} pixels; raise size, or leave it out"
     return None

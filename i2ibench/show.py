@@ -184,6 +184,16 @@ def keys(model: type[Settings]) -> None:
     )
 
 
+def profile(name: str, preset: str | None) -> None:
+    from i2ibench import profiling
+
+    found = profiling.training_step(name, preset)
+    console.print(f"{found.about}: {found.milliseconds:.1f} ms a step", markup=False, highlight=False)
+    table(("part of the step", "share"), ((kind, f"{share:.1%}") for kind, share in found.kinds.items()))
+    rows = ((key, f"{share:.1%}", f"{calls:.3g}") for key, share, calls in found.operators)
+    table(("most expensive operators", "share", "calls a step"), rows)
+
+
 def doctor() -> None:
     """Everything that a run depends on, and whether it is there."""
     import torch

@@ -105,19 +105,25 @@ def check(path: Path) -> bool:
 
 def _row(name: str, looks: list[checking.Look], report: checking.Report) -> tuple[Any, ...]:
     if not looks:
-        return name, report.counts[name], "-", "-", "-", "-"
+        return _part(name), report.counts[name], "-", "-", "-", "-"
     areas = sorted(looks, key=lambda look: look.width * look.height)
     sizes = [f"{look.width}x{look.height}" for look in (areas[0], areas[len(areas) // 2], areas[-1])]
     modes = Counter(look.mode for look in looks)
     colour = np.mean([look.colour for look in looks], axis=0)
     return (
-        name.replace("_a", " A").replace("_b", " B"),
+        _part(name),
         report.counts[name],
         ", ".join(sizes) if sizes[0] != sizes[2] else f"all {sizes[0]}",
         ", ".join(f"{mode} ({n})" if len(modes) > 1 else mode for mode, n in modes.most_common()),
         " ".join(f"{value:.0f}" for value in colour),
         f"{np.mean([look.spread for look in looks]):.0f}",
     )
+
+
+def _part(name: str) -> str:
+    """train_a is "train A", and of several domains train_cat is "train cat"."""
+    split, _, domain = name.partition("_")
+    return f"{split} {domain.upper() if domain in ('a', 'b') else domain}".strip()
 
 
 def _kind(kind: str) -> str:

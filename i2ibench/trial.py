@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2ibench import flags, gather, loggers, plan, provenance
 from i2ibench.build import load_images, make_loop, make_method
+from i2ibench.config import Training
 from i2ibench.distributed import ranks_of, together
 from i2ibench.errors import TrialError
 from i2ibench.method import Method
@@ -21,6 +23,7 @@ from i2ibench.metrics.evaluate import evaluate
 from i2ibench.metrics.features import extract_cached
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.plan import TrialSpec
+from i2ibench.policy import Policy
 from i2ibench.store import Store, atomic_write
 from i2ibench.translation import translate
 
@@ -64,7 +67,7 @@ def train_and_translate(
             weights = torch.load(home.path / "weights.pt", map_location=device, weights_only=True)
             method.load_state_dict(weights)
         curves = home.curves()
-        if spec.backward:
+        if spec.borrows:
             trial.write_curves(curves)
         trial.write_progress("translating")
         started = time.perf_counter()
@@ -102,6 +105,7 @@ def _train(
     """Train, and keep the networks in the directory that `spec.trained_as` names. Returns what it cost."""
     home = store.trial(spec.trained_as)
     found: list[flags.Flag] = []
+    policy = Policy.of(Training(**spec.training), device)
     cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
     if method.players:
         trial, ranks = store.trial(spec.id), ranks_of(spec.resources["gpus"], device)
@@ -134,7 +138,7 @@ def _train(
     training = {
         "cost": cost,
         "players": method.parameter_counts(),
-        "provenance": provenance.collect(),
+        "provenance": provenance.collect() | ({"policy": asdict(policy)} if method.players else {}),
         "flags": found,
     }
     home.write_training(training)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from i2ibench import config, plan
+from i2ibench.data.source import SourceParams
 from i2ibench.errors import ConfigError
 
 Write = Callable[..., Path]
@@ -194,3 +195,20 @@ def test_specs_are_frozen(benchmark_file: Write) -> None:
 def test_an_unknown_protocol_on_the_command_line(benchmark_file: Write) -> None:
     with pytest.raises(ConfigError, match="did you mean 'standard'"):
         plan.make(config.load(benchmark_file()), "standart")
+
+
+def test_a_key_of_data_sets_that_came_later_is_in_the_id_only_where_it_is_used(benchmark_file: Write) -> None:
+    keys = SourceParams(size=16).model_dump(mode="json")
+    assert set(plan._told(keys)) == {"size", "direction", "flip", "load_size", "fit"}
+    before = ids(variant(benchmark_file))
+    file = benchmark_file(TWO.replace("{extra}", "").replace("{own}", "").replace("{training}", ""))
+    file.write_text(file.read_text().replace("{size: 16}", "{size: 16, jitter: 0.1}"))
+    assert not set(ids(make(file)).values()) & set(before.values())
+
+
+@pytest.mark.parametrize("name", ["multi-domain", "shapes", "sim2real"])
+def test_benchmarks_that_need_no_download_can_be_planned(name: str) -> None:
+    file = Path(__file__).parents[1] / "benchmarks" / f"{name}.yaml"
+    the_plan = make(file)
+    assert the_plan.name == name
+    assert not the_plan.skipped

@@ -17,7 +17,8 @@ def test_every_method_runs_on_real_images(shared_data: Path, tmp_path: Path, nam
     """The benchmark file that ships, with its budget cut to a few steps."""
     content = yaml.safe_load((ROOT / "benchmarks" / f"{name}.yaml").read_text(encoding="utf-8"))
     content |= {"training": {"steps": 3, "batch_size": 2}, "store": str(tmp_path / "runs"), "reports": str(tmp_path)}
-    content["data"][name] |= {"path": str(shared_data / name), "metrics": ["fid"] if unpaired else ["psnr"]}
+    data = {"path": str(shared_data / name), "size": 64, "load_size": 72, "metrics": ["fid" if unpaired else "psnr"]}
+    content["data"][name] |= data
     if unpaired:
         content["data"][name]["layout"] = "unpaired"
     for settings in content["methods"].values():

@@ -20,6 +20,7 @@ def test_import_contracts_hold() -> None:
 @pytest.mark.parametrize(
     ("code", "forbidden"),
     [
+        ("import i2ibench", "torch ray pandas numpy pydantic typer"),
         ("import i2ibench.cli", "torch ray pandas numpy pydantic"),
         ("from i2ibench import benchmark; benchmark.load('benchmark.yaml')", "torch ray pandas seaborn"),
         ("import i2ibench.report, i2ibench.results, i2ibench.statistics", "torch ray"),

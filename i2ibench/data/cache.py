@@ -57,8 +57,13 @@ def load(source: Source, cache_dir: Path, progress: Progress | None = None) -> I
     return images
 
 
-def digests(paths: Sequence[Path], cache_dir: Path | None = None) -> dict[Path, str]:
-    """sha256 (hex) of each file. Files that `cache_dir` remembers with the same time and size are not read again."""
+def digests(
+    paths: Sequence[Path], cache_dir: Path | None = None, *, read: dict[str, str] | None = None
+) -> dict[Path, str]:
+    """sha256 (hex) of each file. Files that `cache_dir` remembers with the same time and size are not read again.
+
+    Nor are those that `read` remembers likewise; what is read is added to it.
+    """
     keys = {}
     for path in paths:
         status = path.stat()
@@ -69,12 +74,15 @@ def digests(paths: Sequence[Path], cache_dir: Path | None = None) -> dict[Path, 
         known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
     except (OSError, ValueError):
         known = {}
+    known |= read or {}
     unread = [path for path in paths if keys[path] not in known]
     if not unread:
         return {path: known[key] for path, key in keys.items()}
     with ThreadPoolExecutor(cores()) as pool:
         known |= {keys[path]: digest for path, digest in zip(unread, pool.map(_sha256, unread), strict=True)}
     found = {path: known[key] for path, key in keys.items()}
+    if read is not None:
+        read |= {keys[path]: digest for path, digest in found.items()}
     if memory:
         with suppress(OSError):  # a cache that can't be written costs time here, and is an error where images go in
             memory.parent.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def check(path: Path, progress: Progress | None = None) -> Report:
     if problem:
         report.problems.append(problem)
     if source is not None:
-        arrays = source.files
+        arrays = source.by_domain() if isinstance(source, Folder) and source.to_spread else source.files
         if report.yaml.get("task"):  # single images: A and B are the same
             arrays = {name: items for name, items in arrays.items() if name.endswith("a")}
     else:
@@ -91,7 +91,7 @@ def check(path: Path, progress: Progress | None = None) -> Report:
         repeats = len(looks) - len({look.digest for look in looks})
         if repeats:
             report.repeats[name] = repeats
-    for domain in "ab":
+    for domain in dict.fromkeys(name.partition("_")[2] for name in arrays):
         report.twins += _twins(report.looks.get(f"train_{domain}", []), report.looks.get(f"test_{domain}", []))
     if report.yaml:
         report.yaml |= _proposal([look for looks in report.looks.values() for look in looks])

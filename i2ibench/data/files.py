@@ -19,13 +19,14 @@ from i2ibench.data import pixels
 from i2ibench.data.cache import cores, digests
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
-from i2ibench.data.source import Pairing, Source, SourceParams
-from i2ibench.data.tasks import AnyTask
+from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
+from i2ibench.data.tasks import AnyTask, SuperResolve
 from i2ibench.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_READ: dict[str, str] = {}  # digests known to this process: of several domains, each is a part of many pairs
 SPLITS = ("train", "test")
 OTHER = {"a": "b", "b": "a"}
 
@@ -50,6 +51,10 @@ class FileParams(SourceParams):
     )
 
     _colours = field_validator("palette", mode="before")(colours)
+
+    @property
+    def scale(self) -> int:
+        return self.task.scale if isinstance(self.task, SuperResolve) else 1
 
 
 class Item(NamedTuple):
@@ -90,6 +95,9 @@ class Files(Source):
         for size in (params.size, params.train_size):
             if params.task and (hindrance := params.task.hindrance(size)):
                 raise DataError(f"task {params.task.name}: {hindrance}")
+        if params.palette and params.jitter:
+            raise DataError("jitter would change the colours of label maps (palette), which are their classes")
+        refuse_task_of_several(params)
         if params.task and params.palette:
             raise DataError(f"task {params.task.name} makes images of its own, which a palette of the files is not of")
 
@@ -153,7 +161,9 @@ class Files(Source):
     def fingerprint(self, cache_dir: Path | None = None) -> str:
         """Over pairing, names and bytes of all files, which are label maps, and the task; not over where they lie."""
         lists = self.arrays() if self.params.task else self.files
-        found = digests(list(dict.fromkeys(item.path for items in lists.values() for item in items)), cache_dir)
+        paths = list(dict.fromkeys(item.path for items in lists.values() for item in items))
+        several = isinstance(self.params, DomainParams) and bool(self.params.group)
+        found = digests(paths, cache_dir, read=_READ if several else None)
         content = {
             name: [(item.path.name, item.half, item.member or item.folder, found[item.path]) for item in items]
             for name, items in sorted(lists.items())
@@ -236,6 +246,12 @@ def require_task(path: Path, params: FileParams) -> None:
     """Raise DataError if single images are to be used as they are."""
     if params.task is None:
         raise DataError(f"{path}: single images make pairs through a task; add one, such as task: colorize")
+
+
+def refuse_task_of_several(params: FileParams) -> None:
+    """Raise DataError for a task on more than two domains."""
+    if params.task and isinstance(params, DomainParams) and params.group:
+        raise DataError(f"task {params.task.name} makes pairs from the images of one domain: name two `domains`")
 
 
 def expand(path: str) -> Path:

@@ -1,4 +1,4 @@
-"""folder: image files on disk, paired side by side in one file, paired by name, not paired at all, or single."""
+"""folder: image files on disk, paired side by side or by name, not paired, of several domains, or single."""
 
 from __future__ import annotations
 
@@ -9,21 +9,35 @@ from typing import Literal
 from pydantic import Field
 
 from i2ibench.data import pixels
-from i2ibench.data.files import FileParams, Files, Item, entries, existing, expand, held_out, require_task
+from i2ibench.data.files import (
+    FileParams,
+    Files,
+    Item,
+    entries,
+    existing,
+    expand,
+    held_out,
+    refuse_task_of_several,
+    require_task,
+)
 from i2ibench.data.labels import few
+from i2ibench.data.source import DomainParams
 from i2ibench.errors import DataError
+from i2ibench.registry import did_you_mean
 
-Layout = Literal["side-by-side", "by-name", "unpaired", "hidden-pairs", "images"]
+Layout = Literal["side-by-side", "by-name", "unpaired", "hidden-pairs", "domains", "images"]
 TRIED = {"train": ("train",), "test": ("test", "val")}  # what the folder of each split may be called
 
 
-class FolderParams(FileParams):
+class FolderParams(FileParams, DomainParams):
     path: str = Field(description="the folder; ~ and $VARIABLES are expanded; relative to the benchmark file")
     layout: Layout = Field(
         description="side-by-side: train/ and test/ with A|B in one file; by-name: trainA/, trainB/, testA/ and testB/ "
         "with equal file names; unpaired: the same four folders, any names; hidden-pairs: trained on as unpaired, "
-        "while testA/ and testB/ pair by name and are scored so; images: train/ and test/, for a task"
+        "while testA/ and testB/ pair by name and are scored so; domains: train/ and test/ with a folder for each; "
+        "images: train/ and test/, for a task"
     )
+    domains: tuple[str, ...] | None = Field(None, description="which domains, with layout domains; default: all")
     test_share: float | None = Field(
         None,
         gt=0,
@@ -43,6 +57,11 @@ class Folder(Files):
     def __init__(self, params: FolderParams, base: Path | None = None) -> None:
         super().__init__(params, base)
         self.path = existing(self.base / expand(params.path))
+        if params.layout == "domains":
+            self.params = params = self._with_domains(params)
+            refuse_task_of_several(params)
+        elif params.domains is not None:
+            raise DataError(f"{self.path}: `domains` belongs to layout domains")
         if params.layout == "images":
             require_task(self.path, params)
         if params.test_share is not None and params.layout != "images":
@@ -54,6 +73,7 @@ class Folder(Files):
             "by-name": self._two_folders,
             "unpaired": self._two_folders,
             "hidden-pairs": self._two_folders,
+            "domains": self._domains,
             "images": self._single,
         }[params.layout]()
 
@@ -81,6 +101,36 @@ class Folder(Files):
             splits = split_images(self._items(self.path), share, self.path)
         return {f"{split}_{domain}": splits[split] for split in TRIED for domain in "ab"}
 
+    def _with_domains(self, params: FolderParams) -> FolderParams:
+        """The parameters with the domains that they leave open: the folders in train/."""
+        found = sorted(
+            path.name for path in entries(self._folder("train", "")) if path.is_dir() and path.name[0] != "."
+        )
+        for domain in params.domains or ():
+            if domain not in found:
+                raise DataError(f"{self.path}: train has no folder '{domain}'; {did_you_mean(domain, found)}")
+        if len(found) < 2:
+            raise DataError(
+                f"{self.path}: layout domains expects a folder in train for each domain; found {few(found)}"
+            )
+        return params if params.domains else params.model_copy(update={"domains": tuple(found)})
+
+    def by_domain(self) -> dict[str, list[Item]]:
+        """The images of each split and domain, of layout domains: train_cat, test_dog, ..."""
+        return {
+            f"{split}_{domain}": self._items(existing(self._folder(split, "") / domain))
+            for split in TRIED
+            for domain in self.params.domains or ()
+        }
+
+    def _domains(self) -> dict[str, list[Item]]:
+        names, items = self.params.domains or (), self.by_domain()
+        return {
+            f"{split}_{domain}": items[f"{split}_{names[end]}"]
+            for split in TRIED
+            for domain, end in zip("ab", self.params.ends, strict=True)
+        }
+
     def _two_folders(self) -> dict[str, list[Item]]:
         files: dict[str, list[Item]] = {}
         for split in TRIED:
@@ -92,9 +142,12 @@ class Folder(Files):
 
     def _images(self, split: str, domain: str) -> list[Item]:
         """The images of a split's folder, sorted by name without ending."""
+        return self._items(self._folder(split, domain))
+
+    def _folder(self, split: str, domain: str) -> Path:
         for folder in (self.path / f"{name}{domain}" for name in TRIED[split]):
             if folder.is_dir():
-                return self._items(folder)
+                return folder
         raise DataError(f"{self.path}: {self._expected()}")
 
     def _items(self, folder: Path) -> list[Item]:
@@ -127,6 +180,7 @@ NEEDS: dict[Layout, frozenset[str]] = {
     "by-name": FOUR,
     "unpaired": FOUR,
     "hidden-pairs": FOUR,
+    "domains": TWO,
     "images": TWO,
 }
 
@@ -134,7 +188,8 @@ NEEDS: dict[Layout, frozenset[str]] = {
 def layouts(folder: Path) -> list[Layout]:
     """The layouts that the folders in `folder` would fit."""
     found = {path.name.replace("val", "test") for path in entries(folder) if path.is_dir()}
-    return [layout for layout, folders in NEEDS.items() if folders <= found]
+    nested = (folder / "train").is_dir() and any(path.is_dir() for path in entries(folder / "train"))
+    return [layout for layout, folders in NEEDS.items() if folders <= found and (nested or layout != "domains")]
 
 
 def image_files(folder: Path) -> list[Path]:

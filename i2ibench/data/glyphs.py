@@ -1,4 +1,4 @@
-"""glyphs: the same characters drawn by two fonts that matplotlib ships. Real paired data with nothing to download."""
+"""glyphs: the same characters drawn by fonts that matplotlib ships. Real paired data with nothing to download."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import json
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.labels import ClassLabels
-from i2ibench.data.source import Pairing, Source, SourceParams
+from i2ibench.data.source import DomainParams, Pairing, Source
 from i2ibench.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,16 +27,37 @@ TEST_SHARE = 0.27  # of the characters, by hash
 FEWEST = 100  # characters that two fonts must share to make a data set
 REFERENCES = (64, 32)  # image sizes at which drawings are compared with each other; each rounds in its own way
 ALIKE = 16.0  # mean squared difference (of 255^2) below which two drawings count as the same: rounding, not design
+FAMILY = {
+    "regular": "DejaVu Sans",
+    "bold": "DejaVu Sans Bold",
+    "oblique": "DejaVu Sans Oblique",
+    "mono": "DejaVu Sans Mono",
+    "serif": "DejaVu Serif",
+}
+FONT_KEYS = ("source_font", "target_font")
 FILL = 1.25  # em over image size: a capital fills the image; what is larger is drawn smaller
 
 
-class GlyphParams(SourceParams):
+class GlyphParams(DomainParams):
     source_font: str = Field("DejaVu Sans", description="font of domain A, one that matplotlib ships")
     target_font: str = Field("DejaVu Serif", description="font of domain B, one that matplotlib ships")
+    domains: tuple[str, ...] | None = Field(
+        None,
+        description="in place of two fonts, several: regular, bold, oblique, mono, serif (of DejaVu), or any by name",
+    )
+
+    @model_validator(mode="after")
+    def _fonts_are_named_once(self) -> GlyphParams:
+        if self.domains and any(getattr(self, key) != GlyphParams.model_fields[key].default for key in FONT_KEYS):
+            raise ValueError("domains stands in place of source_font and target_font: leave those out")
+        return self
 
 
 class Glyphs(Source):
-    """One pair per character that both fonts draw, black on white, on one baseline; split by character."""
+    """One image per character that all fonts draw, black on white, on one baseline; split by character.
+
+    Of more than two fonts, the split and the drawings do not hang on which two are A and B.
+    """
 
     name = "glyphs"
     description = "characters drawn by two fonts that matplotlib ships (DejaVu Sans to DejaVu Serif)"
@@ -43,13 +65,17 @@ class Glyphs(Source):
 
     def __init__(self, params: GlyphParams, base: Path | None = None) -> None:
         super().__init__(params, base)
-        self.fonts = _font_file(params.source_font), _font_file(params.target_font)
-        if self.fonts[0] == self.fonts[1]:
-            raise DataError(f"glyphs: source_font and target_font are both {params.source_font!r}: name two fonts")
+        names = params.domains or (params.source_font, params.target_font)
+        self.fonts = tuple(_font_file(FAMILY.get(name, name)) for name in names)
+        for i, name in enumerate(names):
+            if self.fonts[i] in self.fonts[:i]:
+                twin = names[self.fonts.index(self.fonts[i])]
+                what = "domains" if params.domains else "source_font and target_font"
+                raise DataError(f"glyphs: {what}: {twin!r} and {name!r} are one font: name two fonts")
         shared = len(_shared_characters(*self.fonts))
         if shared < FEWEST:
             raise DataError(
-                f"glyphs: {params.source_font!r} and {params.target_font!r} share {shared} printable characters, "
+                f"glyphs: {' and '.join(map(repr, names))} share {shared} printable characters, "
                 f"which is fewer than {FEWEST}: choose fonts of the same alphabets"
             )
 
@@ -78,10 +104,13 @@ class Glyphs(Source):
             [hashlib.sha256(font.read_bytes()).hexdigest() for font in self.fonts],
             "".join(_shared_characters(*self.fonts)),
         ]
+        if len(self.fonts) > 2:
+            content.append(self.params.ends)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:
         train, test = _split(*self.fonts)
+        ends = list(self.params.ends)
         done, total = 0, len(train) + len(test)
         arrays: dict[str, np.ndarray] = {}
         for split, characters, size in (("train", train, self.params.train_size), ("test", test, self.params.size)):
@@ -89,7 +118,7 @@ class Glyphs(Source):
             arrays |= {f"{split}_a": a, f"{split}_b": b}
             first, second = (a, b) if self.params.direction == "AtoB" else (b, a)
             for i, character in enumerate(characters):
-                first[i], second[i] = _draw(character, self.fonts, size)[..., None]
+                first[i], second[i] = _draw(character, self.fonts, size)[ends, ..., None]
                 done += 1
                 if progress and (done % 100 == 0 or done == total):
                     progress(done, total)
@@ -121,37 +150,37 @@ def _font_file(name: str) -> Path:
 
 
 @lru_cache
-def _shared_characters(font_a: Path, font_b: Path) -> tuple[str, ...]:
-    """Characters that both fonts map to a glyph, without spaces, control and private characters and combining marks."""
+def _shared_characters(*fonts: Path) -> tuple[str, ...]:
+    """Characters that all fonts map to a glyph, without spaces, control and private characters and combining marks."""
     import unicodedata
 
     from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
     maps = []
-    for path in (font_a, font_b):
+    for path in fonts:
         with TTFont(path, lazy=True) as font:
             maps.append(set(font.getBestCmap() or ()))
-    shared = (chr(point) for point in sorted(maps[0] & maps[1]))
+    shared = (chr(point) for point in sorted(set.intersection(*maps)))
     return tuple(c for c in shared if unicodedata.category(c)[0] not in "ZCM")
 
 
 @lru_cache
-def _split(font_a: Path, font_b: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split(*fonts: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Train and test characters, each in the order of their code points; the same whatever the image size.
 
-    Characters that look alike in either font (Latin A, Greek Alpha, Cyrillic A) stay on one side of the split, or a
-    test image would have been seen in training. A pair that looks like an earlier one in both fonts is left out, and so
-    is one that looks the same in both (box drawing): there is nothing to translate. The hash of a group's first
+    Characters that look alike in any font (Latin A, Greek Alpha, Cyrillic A) stay on one side of the split, or a
+    test image would have been seen in training. One that looks like an earlier one in all fonts is left out, and so
+    is one that looks the same in two of them (box drawing): there is nothing to translate. The hash of a group's first
     character decides its side.
     """
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
-    fonts = (font_a, font_b)
     characters = [c for c in _shared_characters(*fonts) if all(_ink(font, 32, c)[1].size for font in fonts)]
     drawn = {(f, s): np.stack([_draw(c, (f,), s)[0] for c in characters]) for f in fonts for s in REFERENCES}
-    kept = np.flatnonzero(np.all([_difference(drawn[font_a, s], drawn[font_b, s]) > ALIKE for s in REFERENCES], axis=0))
+    differ = [_difference(drawn[f, s], drawn[g, s]) > ALIKE for s in REFERENCES for f, g in combinations(fonts, 2)]
+    kept = np.flatnonzero(np.all(differ, axis=0))
     alike = {key: _alike(images[kept]) for key, images in drawn.items()}
-    repeats = np.tril(alike[font_a, 64] & alike[font_b, 64], -1).any(axis=1)
+    repeats = np.tril(np.all([alike[font, 64] for font in fonts], axis=0), -1).any(axis=1)
     _, groups = connected_components(np.any(list(alike.values()), axis=0), directed=False)
     _, firsts = np.unique(groups, return_index=True)
     train: list[str] = []

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from i2ibench.data.files import FileParams, Files, Item, expand, held_out
 from i2ibench.data.labels import few
+from i2ibench.data.source import DomainParams
 from i2ibench.errors import DataError
 from i2ibench.registry import did_you_mean
 
@@ -19,7 +20,7 @@ ROLES = ("a", "b", "image", "domain", "split")
 SPLIT_OF = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
 
 
-class ListParams(FileParams):
+class ListParams(FileParams, DomainParams):
     path: str = Field(
         description="a .csv, .tsv or .jsonl file; the paths in it start from its folder. Pairs have the columns a and "
         "b; unpaired images have image and domain; single images, for a task, have image"
@@ -27,8 +28,9 @@ class ListParams(FileParams):
     columns: dict[str, str] = Field(
         {}, description="what those columns are called, where it is something else: {a: photo, b: label map}"
     )
-    domains: tuple[str, str] | None = Field(
-        None, description="which values of the column domain are A and B; needed where there are more than two"
+    domains: tuple[str, ...] | None = Field(
+        None,
+        description="which values of the column domain are A and B, or several; needed where there are more than two",
     )
     test_share: float | None = Field(
         None,
@@ -142,14 +144,13 @@ class List(Files):
         if wanted is None:
             if len(found) != 2:
                 raise DataError(
-                    f"{self.path}: has the domains {few(found)}; say which two, such as domains: "
-                    f"[{', '.join(found[:2])}]"
+                    f"{self.path}: has the domains {few(found)}; say which, such as domains: [{', '.join(found[:2])}]"
                 )
             return tuple(found)
         for domain in wanted:
             if domain not in found:
                 raise DataError(f"{self.path}: has no domain {domain!r}; {did_you_mean(domain, found)}")
-        return wanted
+        return tuple(wanted[end] for end in self.params.ends)
 
 
 def _cell(value: Any) -> str:

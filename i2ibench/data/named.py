@@ -11,15 +11,18 @@ from i2ibench.data import fetch
 from i2ibench.data.files import FileParams, Files, Item, expand
 from i2ibench.data.folder import image_files
 from i2ibench.data.recipes import Recipe, recipes
+from i2ibench.data.source import DomainParams
 from i2ibench.errors import DataError
 from i2ibench.registry import did_you_mean
 
 
-class NamedParams(FileParams):
+class NamedParams(FileParams, DomainParams):
     archive: str | None = Field(
         None, description="a local copy in place of the download: the archive, or a folder with what it unpacks to"
     )
-    domains: tuple[str, str] | None = Field(None, description="which two domains are A and B, of a set that has more")
+    domains: tuple[str, ...] | None = Field(
+        None, description="of a set that has more than two: which two are A and B, or which several"
+    )
     test_on: str | None = Field(
         None, description="test on the images of another set of single images, such as set5 (with task: super-resolve)"
     )
@@ -62,7 +65,7 @@ class Named(Files):
         for domain in wanted:
             if domain not in known:
                 raise DataError(f"{self.name} has no domain '{domain}'; {did_you_mean(domain, known)}")
-        return wanted
+        return tuple(wanted[end] for end in self.params.ends)
 
     def _parts(self, root: Path, recipe: Recipe, splits: tuple[str, ...]) -> dict[str, list[Item]]:
         files = {}

@@ -52,12 +52,19 @@ def half(image: Image, side: str | None, place: str) -> Image:
     return image.crop((0, 0, middle, height) if side == "a" else (middle, 0, width, height))
 
 
+def as_rgb(image: Image) -> Image:
+    """An image that is open already, by the same rules. Raises ValueError if its pixels have no fixed range."""
+    from PIL import ImageOps
+
+    return _rgb(ImageOps.exif_transpose(image))
+
+
 def _decoded(file: Path | io.BytesIO, place: str) -> Image:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with Image.open(file) as image:
-            return _rgb(ImageOps.exif_transpose(image))
+            return as_rgb(image)
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         reason = " ".join(str(error).replace(repr(str(file)), "it").split()) or type(error).__name__
         raise DataError(f"{place}: does not decode as an image ({reason}): repair or remove it") from None

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 
-def imresize(image: np.ndarray, size: int) -> np.ndarray:
+def imresize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     """uint8 (H, W, 3) -> (size, size, 3), rounded at the end only, as MATLAB's `imresize(image, [size size])`.
+
+    `size` may be (height, width) too.
 
     Cubic kernel with a = -0.5 (Keys 1981), widened by the scale where it shrinks. Pillow's BICUBIC has the same kernel,
     but cuts it off at the border where MATLAB mirrors the image, and rounds once more between its two passes.
     """
     height, width = image.shape[:2]
-    rows, columns = _weights(height, size), _weights(width, size)
+    to_height, to_width = (size, size) if isinstance(size, int) else size
+    rows, columns = _weights(height, to_height), _weights(width, to_width)
     pixels = np.einsum("yh,hwc->ywc", rows, image.astype(np.float64), optimize=True)
     pixels = np.einsum("xw,ywc->yxc", columns, pixels, optimize=True)
     return np.clip(np.floor(pixels + 0.5), 0, 255).astype(np.uint8)  # MATLAB rounds halves up

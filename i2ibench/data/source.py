@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from i2ibench.data.cache import load as load
 from i2ibench.data.images import Allocate, Progress, in_memory
@@ -32,6 +32,13 @@ class SourceParams(Settings):
         "squash", description="how an image that is not square becomes so: squash the longer side, or crop it"
     )
 
+    jitter: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="change brightness, contrast and saturation in training by up to this share",
+    )
+
     @model_validator(mode="after")
     def _crops_fit(self) -> SourceParams:
         if self.load_size is not None and self.load_size < self.size:
@@ -42,6 +49,45 @@ class SourceParams(Settings):
     def train_size(self) -> int:
         """Width and height at which training images are kept."""
         return self.load_size or self.size
+
+    @property
+    def scale(self) -> int:
+        """How many times smaller the images were that the task super-resolve enlarged; 1 without that task."""
+        return 1
+
+
+class DomainParams(SourceParams):
+    """Keys of the kinds that can have more than two domains."""
+
+    domains: tuple[str, ...] | None = Field(None, description="which domains; of two, the first is A")
+    pair: tuple[str, str] | None = Field(
+        None, description="of more than two domains: which are A and B; default: each and each other in turn"
+    )
+
+    @field_validator("domains", "pair")
+    @classmethod
+    def _different(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and (len(value) < 2 or len(set(value)) != len(value)):
+            raise ValueError("should be two or more different domains")
+        return value
+
+    @model_validator(mode="after")
+    def _pair_is_of_them(self) -> DomainParams:
+        if self.pair is not None and not set(self.pair) <= set(self.domains or ()):
+            raise ValueError(f"pair: {' and '.join(self.pair)} should be two of `domains`")
+        return self
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Which of `domains` are A and B, before `direction`."""
+        if self.pair is None or self.domains is None:
+            return 0, 1
+        return self.domains.index(self.pair[0]), self.domains.index(self.pair[1])
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """The domains, where they are more than two."""
+        return self.domains if self.domains is not None and len(self.domains) > 2 else ()
 
 
 class Source(ABC):
@@ -58,6 +104,12 @@ class Source(ABC):
         """`params` is a `Params`; relative paths in it are relative to `base` (the benchmark file's folder)."""
         self.params = params
         self.base = base or Path()
+
+    @property
+    def to_spread(self) -> tuple[str, ...]:
+        """The domains, where they are more than two and no `pair` is chosen: a benchmark goes from each to each."""
+        p = self.params
+        return p.group if isinstance(p, DomainParams) and p.pair is None else ()
 
     @property
     @abstractmethod

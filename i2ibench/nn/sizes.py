@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from i2ibench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from i2ibench.method import Task
 
 Generator = Literal["unet", "resnet", "hd"]
 
@@ -33,6 +36,21 @@ def hd_halvings(size: int) -> int:
 def patchgan_minimum(layers: int) -> int:
     """The smallest image to which a PatchGAN with so many layers gives a score."""
     return 3 * 2**layers
+
+
+def scale_of(scale: int | None, task: Task) -> int:
+    """How many times a network for super-resolution enlarges: as asked, else as the data set's task shrank, else 4."""
+    return scale or (task.scale if task.scale > 1 else 4)
+
+
+def check_scale(size: int, scale: int, multiple: int = 1) -> None:
+    """Raise ConfigError if images of this size cannot be shrunk by `scale`, or are no multiple of `multiple`."""
+    multiple = max(scale, multiple)
+    if size % multiple or size < 2 * scale:
+        raise ConfigError(
+            f"size {size} must be divisible by {multiple} and at least {2 * scale} pixels (scale {scale}); "
+            "change the data set's size"
+        )
 
 
 def check_size(size: int, generator: Generator, discriminator_layers: int) -> None:

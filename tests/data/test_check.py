@@ -1,5 +1,7 @@
 """`data check`: what is there, what is broken, what leaks, and YAML that works."""
 
+import shutil
+
 import numpy as np
 import pytest
 import yaml
@@ -151,3 +153,19 @@ def test_the_listing_names_every_set_and_task():
 
     output = CliRunner().invoke(app, ["datasets"]).output
     assert all(name in output for name in [*recipes(), *TASKS, "glyphs", "folder", "list", "webdataset"])
+
+
+def test_of_several_domains_each_is_looked_at(tmp_path):
+    rng = np.random.default_rng(0)
+    for domain in ("cat", "dog", "wild"):
+        for split in ("train", "test"):
+            (tmp_path / split / domain).mkdir(parents=True)
+            for i in range(2):
+                noise = rng.integers(0, 256, (20, 20, 3), np.uint8)
+                Image.fromarray(noise).save(tmp_path / split / domain / f"{i}.png")
+    shutil.copy(tmp_path / "train" / "wild" / "0.png", tmp_path / "test" / "wild" / "1.png")
+    report = check(tmp_path)
+    assert report.yaml == {"source": "folder", "path": str(tmp_path), "layout": "domains", "size": 16}
+    assert report.counts == {f"{split}_{domain}": 2 for split in ("train", "test") for domain in ("cat", "dog", "wild")}
+    (twin,) = report.twins
+    assert twin.test.path == tmp_path / "test" / "wild" / "1.png"

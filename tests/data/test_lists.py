@@ -68,7 +68,7 @@ def test_domains_and_unused_validation_rows(root):
 def test_two_of_many_domains(root):
     rows = ["image,domain,split"]
     rows += [f"photos/{i}.png,{'xyz'[i % 3]},{'train' if i < 5 else 'test'}" for i in range(10)]
-    with pytest.raises(DataError, match=r"has the domains x, y, z; say which two, such as domains: \[x, y\]"):
+    with pytest.raises(DataError, match=r"has the domains x, y, z; say which, such as domains: \[x, y\]"):
         make(root, "\n".join(rows))
     assert reds(make(root, "\n".join(rows), domains=("z", "x")).decode().train_a) == [2]
     with pytest.raises(DataError, match="no domain 'w'"):

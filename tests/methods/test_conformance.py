@@ -126,7 +126,7 @@ def test_declares_what_it_is(name: str) -> None:
     method_class = registry.method(name)
     text = f"{sys.modules[method_class.__module__].__doc__ or ''}\n{vars(method_class).get('__doc__') or ''}"
     assert text.strip(), "no docstring"
-    assert method_class.pairing in ("paired", "unpaired")
+    assert method_class.pairing in ("paired", "unpaired", "multi-domain")
     assert method_class.inference in ("eval", "train")
     assert ("translate_back" in vars(method_class)) == method_class.bidirectional
     assert ("translate_like" in vars(method_class)) == method_class.exemplars
