@@ -54,7 +54,8 @@ def serve(file: Path, host: str = "127.0.0.1", port: int = 8000, every: float = 
             said = getattr(error, "strerror", None) or error
             raise ConfigError(f"cannot listen at {host}:{port} ({said}); choose another --port or --host") from None
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, with nothing left behind
+            for number in (signal.SIGINT, signal.SIGTERM):  # a shell has a job in the background ignore SIGINT
+                signal.signal(number, signal.default_int_handler)
         with server, drawer:
             shown = f"[{host}]" if ":" in host else host
             try:

@@ -151,5 +151,8 @@ def test_ctrl_c_ends_the_command_without_a_word(benchmark_file: Callable[..., Pa
         line = process.stdout.readline()
         assert re.fullmatch(r"tiny: http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\n", line), process.stderr.read()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=LIMIT) == 0
+        try:
+            assert process.wait(timeout=LIMIT) == 0
+        finally:
+            process.kill()
         assert process.stderr.read() == ""

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 
-import psutil
 import pytest
 
 from i2ibench import benchmark
@@ -144,8 +144,9 @@ def test_a_frozen_process_is_killed_from_outside_and_goes_on(bench: Bench) -> No
 def test_when_the_host_runs_out_of_memory_ray_ends_the_trial_and_half_the_batch_is_tried(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory = psutil.virtual_memory()
-    enough = (memory.total - memory.available + 3e9) / memory.total
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    memory = {name: 1024 * int(amount) for name, amount, *_ in lines}
+    enough = (memory["MemTotal:"] - memory["MemAvailable:"] + 3e9) / memory["MemTotal:"]
     monkeypatch.setenv("RAY_memory_usage_threshold", f"{enough:.3f}")
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
     bench.write("greedy_from: 2", "checkpoint_every: 5")
