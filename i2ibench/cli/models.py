@@ -12,7 +12,7 @@ from i2ibench.cli.arguments import app
 
 TrialName = Annotated[
     str,
-    typer.Argument(metavar="TRIAL", help="The beginning of a trial's id, its label, or a folder that `pack` wrote."),
+    typer.Argument(metavar="TRIAL", help="The beginning of a trial's id, its label, or its folder."),
 ]
 StoreFolder = Annotated[str, typer.Option(help="The folder of the trials.")]
 DeviceName = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; default: the GPU, if there is one.")]
@@ -80,7 +80,7 @@ def pack(
 ) -> None:
     """Pack a trained trial into a folder that stands alone: weights, settings, and a model card with its scores.
 
-    `i2ibench.load(FOLDER)` reads it in Python, and every command that takes a TRIAL takes it too.
+    `i2ibench.load(FOLDER)` reads it in Python, and `translate` and `demo` take it too.
     """
     from i2ibench.use import show
 

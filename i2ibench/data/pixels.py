@@ -65,6 +65,9 @@ def _decoded(file: Path | io.BytesIO, place: str) -> Image:
     try:
         with Image.open(file) as image:
             return as_rgb(image)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        reason = "is a folder" if isinstance(error, IsADirectoryError) else "is not there"
+        raise DataError(f"{place}: {reason}") from None
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         reason = " ".join(str(error).replace(repr(str(file)), "it").split()) or type(error).__name__
         raise DataError(f"{place}: does not decode as an image ({reason}): repair or remove it") from None

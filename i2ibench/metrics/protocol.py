@@ -76,7 +76,9 @@ class Protocol(Settings):
     """How scores are made. Two numbers may stand in one column only if their protocols have the same `key()`."""
 
     name: str = Field("custom", description="what the report calls it")
-    extractor: Literal["inception-v3-compat", "vgg16-relu5_3"] = Field(description="network of FID and KID")
+    extractor: Literal["inception-v3-compat", "vgg16-relu5_3"] = Field(
+        description="network of FID and KID: inception-v3-compat or vgg16-relu5_3"
+    )
     input_size: int | None = Field(
         None, ge=32, le=512, description="edge in pixels that images are resized to for a VGG16 extractor; default 64"
     )

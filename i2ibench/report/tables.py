@@ -107,6 +107,8 @@ def to_markdown(name: str, boards: Sequence[Board]) -> str:
 
 def _markdown_table(board: Board) -> str:
     def cell(row: Row, column: Column) -> str:
+        if column.kind == "cost" and row.reference:  # which compute nothing worth a comparison
+            return DASH
         content = text(column, row.cells.get(column.name))
         mark = "**" if column.name in row.best else "_" if column.name in row.tied else ""
         return f"{mark}{content}{mark}"

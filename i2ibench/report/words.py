@@ -104,7 +104,8 @@ def certainty(board: Board) -> str:
         return ""
     said = []
     if sure:
-        said.append(f"The lead on {listed(sure)} is significant against every other method tested.")
+        alone = "" if max(row.seeds_done for row in board.rows) > 1 else ", over test images of one training each"
+        said.append(f"The lead on {listed(sure)} is significant against every other method tested{alone}.")
     if open_:
         which = "every score" if not (sure or untested) and len(open_) > 1 else listed(open_)
         said.append(f"On {which} at least one other method is not shown to differ from the leader.")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from i2ibench import benchmark, config, jobs
-from i2ibench.errors import ConfigError
 from i2ibench.monitor import duration
 from i2ibench.show import console, table
 from i2ibench.simulate import simulate
@@ -56,7 +55,8 @@ def simulated(file: Path, options: Mapping[str, Any]) -> None:
     the_plan, store = benchmark.load(file)
     left = benchmark.unfinished(the_plan, store)
     if not left:
-        raise ConfigError(f"all {len(the_plan.trials)} trials are in {store.path} already: nothing is left to simulate")
+        print(f"all {len(the_plan.trials)} trials are in {store.path} already: nothing is left to simulate")
+        return
     work = jobs.make(the_plan, store, left)
     estimates = jobs.Estimates(store)
     nodes = max(chosen.nodes, chosen.array)

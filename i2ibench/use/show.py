@@ -53,7 +53,8 @@ def translate(
     there = f", {summary.there} there already" if summary.there else ""
     broken = f", {len(summary.broken)} not readable" if summary.broken else ""
     print(f"{summary.made} translated{there}{broken}: {out}")
-    print(f"{size_rule(model, ask)}", file=sys.stderr)
+    if summary.made:
+        print(size_rule(model, ask), file=sys.stderr)
     return not summary.broken
 
 
@@ -72,11 +73,15 @@ def watch(
     the_protocol = scoring.protocol_of(protocol)
     found_trial = trials.find(trial, Store(store))
     items = files.plan(source, source / "absent")
+    if figure is not None:
+        watching.require_drawable(figure)
     for name in the_protocol.assets(["kid"]):
         show_assets.ensure(name)
     windows = []
     inputs = [item.source for item in items]
-    for found in watching.watch(found_trial, inputs, window, the_protocol, device=device):
+    for found in watching.watch(
+        found_trial, inputs, window, the_protocol, device=device, say=lambda line: print(line, file=sys.stderr)
+    ):
         print(json.dumps(found.to_json()), flush=True)
         windows.append(found)
     if rest := len(inputs) - window * len(windows):

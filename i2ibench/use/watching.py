@@ -73,8 +73,8 @@ class Gauge:
         half = len(order) // 2
         if not 2 <= window <= half // 2:
             raise ConfigError(
-                f"windows of {window} images need a reference of {4 * window} or more, and there are {len(order)}; "
-                "choose a --window from 2 on that fits"
+                f"--window is {window}; with {len(order)} training images, one of 4 to a window and more, "
+                f"it should be 2 to {half // 2}"
             )
         self._base = reference[order[:half]].double()
         own = _kernel(self._base, self._base)
@@ -119,14 +119,24 @@ def watch(
     images = load_images(spec, Store(trial.path.parent))
     where = str(model.device)
     reference = _some(images.train_a, model.size)
+    gauges = [Gauge(extract(reference, protocol, where), window)]
     say(f"translating {len(reference)} training images, to know what outputs are when all is well")
-    gauges = [Gauge(extract(seen, protocol, where), window) for seen in (reference, _outputs(model, reference))]
+    gauges.append(Gauge(extract(_outputs(model, reference), protocol, where), window))
     for number, start in enumerate(range(0, len(files) - window + 1, window), start=1):
         chosen = files[start : start + window]
         inputs = np.stack([pixels.fitted(pixels.read(file), model.size, spec.source_params["fit"]) for file in chosen])
         seen = (inputs, _outputs(model, inputs))
         readings = [gauge.read(extract(each, protocol, where)) for gauge, each in zip(gauges, seen, strict=True)]
         yield Window(number, str(chosen[0]), str(chosen[-1]), *readings)
+
+
+def require_drawable(file: Path) -> None:
+    """Raises ConfigError if `draw` could not write a file of this ending."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if file.suffix.lower().removeprefix(".") not in known:
+        raise ConfigError(f"--figure {file}: the ending should be one of {', '.join(known)}")
 
 
 def draw(windows: Sequence[Window], file: Path) -> None:

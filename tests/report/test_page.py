@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,11 @@ def test_a_lead_that_holds_over_seeds_and_images_is_said_to(benchmark: Any) -> N
     (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
     assert wording.certainty(board).endswith("nothing can be tested: that takes two seeds.")
     per_image = results.per_image(benchmark.plan, benchmark.store, "glyphs", ["a", "b"])
-    said = wording.certainty(significance.compared(board, per_image))
+    tested = significance.compared(board, per_image)
+    said = wording.certainty(tested)
     assert said == "The lead on FID (VGG16) and LPIPS is significant against every other method tested."
+    once = replace(tested, rows=tuple(replace(row, seeds_done=1) for row in tested.rows))
+    assert wording.certainty(once) == said[:-1] + ", over test images of one training each."
 
 
 def test_one_seed_shows_the_interval_over_images_in_place_of_that_over_seeds(benchmark: Any) -> None:

@@ -185,3 +185,9 @@ def test_what_a_method_cannot_do_is_one_line(asked: dict[str, Any], message: str
     with pytest.raises(ConfigError, match=message) as error:
         make("cyclegan").translate(noise(32, 32, 3), **asked)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "why"), [("nope.jpg", "is not there"), ("", "is a folder")])
+def test_a_wrong_path_is_called_so(tmp_path: Path, name: str, why: str) -> None:
+    with pytest.raises(DataError, match=f"{why}$"):
+        make("vae").translate(tmp_path / name)

@@ -42,7 +42,7 @@ def test_it_is_kid() -> None:
 
 @pytest.mark.parametrize("window", [0, 1, 21])
 def test_windows_that_the_reference_is_too_small_for(window: int) -> None:
-    with pytest.raises(ConfigError, match="need a reference of"):
+    with pytest.raises(ConfigError, match="it should be 2 to"):
         Gauge(normal(80, 0), window)
 
 
@@ -65,3 +65,12 @@ def test_watch_on_the_command_line(command_line: Run, store: Path, tmp_path: Pat
     assert Image.open(figure).width > 300
     code, said, error = command_line("watch", "plain", tmp_path, "--store", store, "--window", 50)
     assert (code, said, error.count("\n")) == (2, "", 1)
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused_before_the_work(
+    command_line: Run, store: Path, pictures: Path, tmp_path: Path
+) -> None:
+    figure = tmp_path / "drift.xyz"
+    code, said, error = command_line("watch", "plain", pictures, "--store", store, "--figure", figure)
+    assert (code, said, error.count("\n")) == (2, "", 1)
+    assert "drift.xyz: the ending should be one of" in error
