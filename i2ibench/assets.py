@@ -192,7 +192,7 @@ def ensure(name: str, *, say: Say | None = None, progress: Progress | None = Non
                 say(f"fetching {file} ({size / 1e6:.1f} MB) from {asset.source}")
             with tempfile.TemporaryDirectory(dir=cache_dir(), prefix=".fetch-") as folder:
                 got = _download(asset, Path(folder), progress or (lambda done, total: None))
-                installed = _install(got, _sha256(got))
+                installed = _install(got, sha256_of(got))
                 downloads.discard(got)
             if name not in installed:
                 raise AssetError(f"{asset.source} gave another {file} than the pinned one, which was deleted")
@@ -205,7 +205,7 @@ def install(file: Path) -> list[str]:
     Returns the names of the assets that it gave. Raises AssetError if it is none of the pinned files.
     """
     try:
-        sha256 = _sha256(file)
+        sha256 = sha256_of(file)
     except OSError as error:
         raise AssetError(f"{file}: {error.strerror or error}") from None
     with _cache_lock(file.name):
@@ -271,10 +271,11 @@ def _downloaded(file: Path) -> str:
 @cache
 def _sha256_once(file: Path, mtime_ns: int, ctime_ns: int) -> str:
     """The checksum of a file, read again only after it changed."""
-    return _sha256(file)
+    return sha256_of(file)
 
 
-def _sha256(file: Path) -> str:
+def sha256_of(file: Path) -> str:
+    """The sha256 of a file, hex."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 from i2ibench.config import Config, Entry
 from i2ibench.data.cache import digests
+from i2ibench.data.files import expand
+from i2ibench.errors import DataError
 from i2ibench.registry import did_you_mean
 from i2ibench.store import Store
 
@@ -52,11 +52,9 @@ def of_file(config: Config, entry: Entry, base: Path) -> Start | None:
         return None
     place = (*entry.path, "init_from")
     try:
-        file = (base / Path(Template(start.file).substitute(os.environ)).expanduser()).absolute()
-    except KeyError as error:
-        raise config.error(place, f"{start.file}: the environment variable {error.args[0]} is not set") from None
-    except (ValueError, RuntimeError) as error:
-        raise config.error(place, f"{start.file}: {error} (write $$ for a dollar sign)") from None
+        file = (base / expand(start.file)).absolute()
+    except DataError as error:
+        raise config.error(place, str(error)) from None
     if not file.is_file():
         raise config.error(
             place, f"{file}: there is no such file (another method of this benchmark is `init_from: {{method: LABEL}}`)"

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from i2ibench import registry
+from i2ibench.assets import sha256_of
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.method import Method, Task
 from i2ibench.settings import Settings
@@ -124,7 +124,7 @@ def _weights(folder: Path, config: Config) -> dict[str, dict[str, torch.Tensor]]
     """Attribute of the method -> state of its module."""
     file = folder / WEIGHTS
     try:
-        if digest(file) != config.weights_sha256:
+        if sha256_of(file) != config.weights_sha256:
             raise StoreError(f"{file}: is not what {CONFIG} says (sha256); fetch or pack the folder again")
         flat = load_file(file)
     except (OSError, SafetensorError) as error:
@@ -148,12 +148,3 @@ def _fill(method: Method, state: dict[str, dict[str, torch.Tensor]], folder: Pat
     for name, module in modules.items():
         if name not in state and len(module.state_dict()):
             delattr(method, name)
-
-
-def digest(file: Path) -> str:
-    """The sha256 of a file, hex."""
-    found = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()

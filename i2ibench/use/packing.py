@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from i2ibench import __version__, registry
+from i2ibench.assets import sha256_of
 from i2ibench.build import load_images
 from i2ibench.data.images import Images
 from i2ibench.errors import ConfigError, DataError, StoreError, TrialError
@@ -88,7 +89,7 @@ def _fill(folder: Path, model: Model, spec: TrialSpec) -> packed.Config:
         directions=model.directions,
         forward=model.forward,
         multiples=multiples,
-        weights_sha256=packed.digest(folder / packed.WEIGHTS),
+        weights_sha256=sha256_of(folder / packed.WEIGHTS),
         about={
             **model.about,
             "method": Path(spec.method).stem,

@@ -114,7 +114,6 @@ def watch(
         DataError: a file that does not decode, or the data set is no longer where it was.
         AssetError, TrialError: see `features.extract` and `trials.from_trial`.
     """
-    where = str(trials.device_of(device))
     model, spec = trials.from_trial(trial, device), trials.spec_of(trial)
     images = load_images(spec, Store(trial.path.parent))
     where = str(model.device)
