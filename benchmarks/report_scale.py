@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from i2ibench import benchmark
-from i2ibench.plan import Plan, TrialSpec, to_json
+from i2ibench.plan import Plan
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 
 FONTS = (
@@ -74,7 +75,7 @@ class Maker:
             self._link("curves.jsonl", trial.path / "curves.jsonl", size, rng)
         stamp = {"name": "offline", "key": self.key, "warnings": [], "metrics": {m: {"revision": 1} for m in values}}
         _dump(trial.path / "scores" / f"{self.key}.json", {"key": self.key, "values": values, "protocol": stamp})
-        _dump(trial.path / "spec.json", to_json(spec))
+        _dump(trial.path / "spec.json", spec.to_json())
         _dump(trial.path / "result.json", {"id": spec.id, "cost": _cost(spec, quality), "flags": [], "provenance": {
             "packages": {"torch": "2.15.0"}, "hardware": {"device": "cpu", "cores": 2}, "git": {"revision": "made up"},
         }})  # fmt: skip

@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from i2ibench import benchmark
-from i2ibench.plan import to_json
 
 METHOD = '''
 import time
@@ -140,7 +139,7 @@ def cached(folder: Path) -> None:
     for spec in plan.trials:
         path = store.trial(spec.id).path
         (path / "scores").mkdir(parents=True)
-        (path / "spec.json").write_text(json.dumps(to_json(spec)))
+        (path / "spec.json").write_text(json.dumps(spec.to_json()))
         (path / "progress.json").write_text('{"state": "done", "updated": 0}')
         (path / "result.json").write_text(json.dumps({"id": spec.id, **result}))
         (path / "scores" / f"{key}.json").write_text(json.dumps(scores))

@@ -19,7 +19,8 @@ from i2ibench.data.images import Images
 from i2ibench.errors import DataError, Stopped, StoreError
 from i2ibench.job import Job, Outcome
 from i2ibench.monitor import Monitor
-from i2ibench.plan import DataPlan, Plan, TrialSpec
+from i2ibench.plan import DataPlan, Plan
+from i2ibench.spec import TrialSpec
 from i2ibench.stopping import Stop
 from i2ibench.store import Store, require_writable
 

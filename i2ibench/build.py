@@ -19,9 +19,9 @@ from i2ibench.data.source import DomainParams, Images, SourceParams
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import TrialError
 from i2ibench.method import Method, Task
-from i2ibench.plan import TrialSpec
 from i2ibench.randomness import seed_everything
 from i2ibench.sets import pairs_of
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.training import Loop
 

@@ -20,7 +20,7 @@ from i2ibench.metrics.adaptation import chosen_training
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.material import Labelled, Material, chosen_inputs
 from i2ibench.metrics.protocol import Protocol
-from i2ibench.plan import TrialSpec
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, atomic_write
 from i2ibench.translation import reconstruct, translate, translate_styles
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from i2ibench import plan
 from i2ibench.build import limit_threads, make_loop, make_method
 from i2ibench.distributed import Ranks, leave_error, read_job, say_ready
 from i2ibench.errors import Interrupted
 from i2ibench.randomness import seed_rank
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 
 
@@ -38,7 +38,7 @@ def main(folder: Path, rank: int) -> int:
 
 def _train(folder: Path, rank: int) -> None:
     job = read_job(folder)
-    spec, store = plan.from_json(job["spec"]), Store(job["store"])
+    spec, store = TrialSpec.from_json(job["spec"]), Store(job["store"])
     limit_threads(max(1, spec.resources["cpus"] // job["size"]))
     device = torch.device("cpu")
     if job["device"] == "cuda":

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from i2ibench.config import Config, Entry
+from i2ibench.config import Config
 from i2ibench.data.cache import digests
 from i2ibench.data.files import expand
+from i2ibench.entries import Entry
 from i2ibench.errors import DataError
 from i2ibench.registry import did_you_mean
 from i2ibench.store import Store
 
 if TYPE_CHECKING:
-    from i2ibench.plan import TrialSpec
+    from i2ibench.spec import TrialSpec
 
 Start = dict[str, Any]  # {"trial", "row", "partial"} or {"file", "sha256", "partial"}: plain, to travel as JSON
 

@@ -21,7 +21,7 @@ class Job:
     """
 
     kind: Kind
-    spec: dict[str, Any]  # plan.to_json(TrialSpec); of a reference, any spec of its data set
+    spec: dict[str, Any]  # TrialSpec.to_json(); of a reference, any spec of its data set
     store: str
     protocol: dict[str, Any]
     metrics: tuple[str, ...]

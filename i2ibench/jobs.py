@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from i2ibench import plan as plans
 from i2ibench.errors import StoreError
 from i2ibench.job import Job
 from i2ibench.metrics.catalog import METRICS
-from i2ibench.plan import Plan, TrialSpec
+from i2ibench.plan import Plan
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 
 GUESS = 1e-6  # seconds that a step takes for each pixel of its batch, where nothing of the kind was ever measured
@@ -46,7 +46,7 @@ def make(
         known = {} if rescore else (store.trial(spec.id).scores(spec.score_key(plan.protocol)) or {}).get("values", {})
         missing = [metric for metric in wanted if metric not in known]
         asked = plan.evaluation | ({} if any(map(_heavy, missing)) else {"gpus": 0.0})
-        job = Job("score", plans.to_json(spec), str(store.path), protocol, wanted, asked, rescore=rescore)
+        job = Job("score", spec.to_json(), str(store.path), protocol, wanted, asked, rescore=rescore)
         after = []
         if spec.id in trained:
             trainer = trainers[spec.trained_as]

@@ -11,7 +11,8 @@ from i2ibench import benchmark
 from i2ibench.data import cache
 from i2ibench.errors import ConfigError
 from i2ibench.metrics.catalog import METRICS
-from i2ibench.plan import DataPlan, Plan, TrialSpec
+from i2ibench.plan import DataPlan, Plan
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial, require_writable
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from rich.text import Text
 from i2ibench import lease
 from i2ibench.errors import StoreError
 from i2ibench.job import Outcome
-from i2ibench.plan import Plan, TrialSpec
+from i2ibench.plan import Plan
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 
 STYLES = {

@@ -5,79 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from i2ibench import initial, registry, scored, sets
-from i2ibench.config import Config, Entry, Resources, Training, overlay, validate
+from i2ibench.config import Config, Resources, Training
 from i2ibench.config import protocol as protocol_at
 from i2ibench.data.source import SourceParams
+from i2ibench.entries import Entry
 from i2ibench.errors import ConfigError
-from i2ibench.method import Method, Pairing, Task
+from i2ibench.method import Method, Task
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import Protocol, resolve
 from i2ibench.provenance import code_digest, training_digest
 from i2ibench.sets import DataPlan
+from i2ibench.spec import TrialSpec
+from i2ibench.validation import overlay, validate
 
 OF_DISCRIMINATORS = ("ttur", "spectral_norm", "r1", "diffaugment")  # settings that a method without any cannot use
 # Settings of the training that cannot change its numbers.
 BOOKKEEPING = ("log_every", "checkpoint_every", "limit_minutes", "hang_seconds")
-
-
-@dataclass(frozen=True)
-class TrialSpec:
-    """Everything that one training needs to know, in plain types that travel as JSON."""
-
-    id: str
-    # The trial that holds the trained networks: this one, one between the same domains or more, or one that translates
-    # by other settings (`Method.sampling`).
-    trained_as: str
-    label: str  # the row of the leaderboard
-    method: str  # a registered name, or an absolute path
-    params: dict[str, Any]
-    data: str  # the label of the data set
-    source: str
-    source_params: dict[str, Any]
-    base: str  # the folder that relative paths of the data set start from
-    fingerprint: str
-    pairing: Pairing  # of the method
-    scores_pairs: bool
-    trained: bool  # False: a reference row such as copy
-    seed: int
-    training: dict[str, Any]
-    resources: dict[str, Any]
-    multimodal: bool = False
-    bidirectional: bool = False
-    declared: str = ""  # hash of what the data set says of its images for scores alone (`Source.declared`)
-    logging: tuple[str, ...] = ()  # trackers (`loggers`); like the resources, no part of the id
-    # Of a multi-domain method on more than two domains: the fingerprints of what it learns from (`sets.pairs_of`).
-    group: tuple[str, ...] = ()
-    init_from: dict[str, Any] | None = None  # what it begins with (`initial.Start`)
-    freeze: tuple[str, ...] = ()
-
-    def score_key(self, protocol: Protocol | str) -> str:
-        """What its scores under a protocol, or the key of one, are kept by.
-
-        They depend on the data set's labels, the training does not.
-        """
-        key = protocol if isinstance(protocol, str) else protocol.key()
-        return f"{key}-{self.declared}" if self.declared else key
-
-    @property
-    def backward(self) -> bool:
-        """Whether the networks were trained in the other direction, and go back."""
-        return self.bidirectional and self.source_params["direction"] == "BtoA"
-
-    @property
-    def borrows(self) -> bool:
-        """Whether the networks are kept under another trial's name; see `trained_as`."""
-        return self.id != self.trained_as
-
-    @property
-    def reference(self) -> bool:
-        return not self.trained
 
 
 @dataclass(frozen=True)
@@ -335,12 +284,3 @@ def _told(source_params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
-
-
-def to_json(spec: TrialSpec) -> dict[str, Any]:
-    return asdict(spec)
-
-
-def from_json(content: Mapping[str, Any]) -> TrialSpec:
-    tuples = {key: tuple(content.get(key, ())) for key in ("logging", "group", "freeze")}  # JSON has none
-    return TrialSpec(**{**content, **tuples})

@@ -12,8 +12,8 @@ from i2ibench.config import Training
 from i2ibench.memory import Growth, share_of_gpu
 from i2ibench.method import Batch, Method
 from i2ibench.options import Options
-from i2ibench.plan import TrialSpec
 from i2ibench.policy import Policy
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.translation import TRANSLATE_BATCH, translate
 from i2ibench.turns import Turns

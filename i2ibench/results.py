@@ -17,7 +17,8 @@ from i2ibench.errors import I2IBenchError
 from i2ibench.metrics.catalog import METRICS
 
 if TYPE_CHECKING:
-    from i2ibench.plan import Plan, TrialSpec
+    from i2ibench.plan import Plan
+    from i2ibench.spec import TrialSpec
     from i2ibench.store import Store, Trial
 
 

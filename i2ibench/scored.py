@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from i2ibench import registry, yamlfile
-from i2ibench.config import Config, Entry
+from i2ibench.config import Config
 from i2ibench.data.source import Source
+from i2ibench.entries import Entry
 from i2ibench.errors import ConfigError
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import Protocol
 
 if TYPE_CHECKING:
-    from i2ibench.plan import Plan, TrialSpec
+    from i2ibench.plan import Plan
+    from i2ibench.spec import TrialSpec
 
 
 def of_data(config: Config, entry: Entry, source: Source, protocol: Protocol) -> tuple[str, ...]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from i2ibench import registry, scored
-from i2ibench.config import Config, Entry, validate
+from i2ibench.config import Config
 from i2ibench.data.source import DomainParams, Source
+from i2ibench.entries import Entry
 from i2ibench.errors import DataError
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.store import Store
+from i2ibench.validation import validate
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from rich.text import Text
 from i2ibench import lease, monitor, provenance, registry, show_assets, stopping
 from i2ibench.errors import ConfigError
 from i2ibench.method import PRESET_SIZES, Method, Task
-from i2ibench.plan import Plan, TrialSpec
+from i2ibench.plan import Plan
 from i2ibench.settings import Settings
+from i2ibench.spec import TrialSpec
 from i2ibench.stopping import LOOK_SECONDS
 from i2ibench.store import Store
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from i2ibench import flags, gather, loggers, plan, provenance
+from i2ibench import flags, gather, loggers, provenance
 from i2ibench.build import load_images, make_loop, make_method
 from i2ibench.config import Training
 from i2ibench.distributed import ranks_of, together
@@ -22,8 +22,8 @@ from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.evaluate import evaluate
 from i2ibench.metrics.features import extract_cached
 from i2ibench.metrics.protocol import Protocol
-from i2ibench.plan import TrialSpec
 from i2ibench.policy import Policy
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, atomic_write
 from i2ibench.translation import translate
 
@@ -54,7 +54,7 @@ def train_and_translate(
     """
     trial, home = store.trial(spec.id), store.trial(spec.trained_as)
     images, device = load_images(spec, store), device_for(spec.resources)
-    trial.write_spec(plan.to_json(spec))
+    trial.write_spec(spec.to_json())
     log.info("%s on %s, %d threads", spec.id, device, torch.get_num_threads())
     method = make_method(spec, store, device)
     training = home.training()
@@ -109,7 +109,7 @@ def _train(
     cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
     if method.players:
         trial, ranks = store.trial(spec.id), ranks_of(spec.resources["gpus"], device)
-        helped = together(ranks, device, plan.to_json(spec), store.path, micro_batches, trial.path / "log.txt")
+        helped = together(ranks, device, spec.to_json(), store.path, micro_batches, trial.path / "log.txt")
         with helped as group:
             outcome = make_loop(
                 spec,

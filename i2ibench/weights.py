@@ -18,7 +18,7 @@ from i2ibench.store import Store
 if TYPE_CHECKING:
     import logging
 
-    from i2ibench.plan import TrialSpec
+    from i2ibench.spec import TrialSpec
 
 WRAPPERS = ("method", "state_dict")  # where files hide the weights among other things: the first is a checkpoint's
 

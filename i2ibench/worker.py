@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from i2ibench import lease, plan, probe, stopping, trial
+from i2ibench import lease, probe, stopping, trial
 from i2ibench.build import limit_threads
 from i2ibench.errors import CrashedError, DivergedError, I2IBenchError, Interrupted, TrialError
 from i2ibench.job import Job, Outcome
 from i2ibench.memory import is_out_of_memory
 from i2ibench.metrics.protocol import Protocol
-from i2ibench.plan import TrialSpec
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 
 atexit.register(gc.unfreeze)  # see run_job: what is frozen is not cleaned up, and libraries complain of leaks
@@ -35,7 +35,7 @@ def run_job(job: Job, *, disposable: bool = False) -> Outcome:
     Args:
         disposable: this process may be killed: a training that hangs takes it down, to be begun again in another.
     """
-    spec, store = plan.from_json(job.spec), Store(job.store)
+    spec, store = TrialSpec.from_json(job.spec), Store(job.store)
     limit_threads(job.resources["cpus"])
     try:
         if job.kind == "reference":
@@ -90,7 +90,7 @@ def _known(job: Job, mine: Trial) -> Outcome | None:
     if job.kind == "train" and mine.result() is not None:
         return Outcome("done")
     if job.kind == "score" and not job.rescore:
-        key = plan.from_json(job.spec).score_key(Protocol.model_validate(job.protocol))
+        key = TrialSpec.from_json(job.spec).score_key(Protocol.model_validate(job.protocol))
         if mine.state(key, job.metrics) == "done":
             return Outcome("done")
     error = mine.error()

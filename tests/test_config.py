@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2ibench import config, plan
-from i2ibench.config import Training, _spread, overlay
+from i2ibench.config import Training
+from i2ibench.entries import _spread
 from i2ibench.errors import ConfigError
+from i2ibench.validation import overlay
 from i2ibench.yamlfile import Document
 
 LEAST = "data: {glyphs: }\nmethods: {copy: }\n"

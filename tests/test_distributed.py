@@ -26,7 +26,7 @@ from i2ibench.distributed import ALONE, Group, ranks_of, together
 from i2ibench.errors import CrashedError, DivergedError, Interrupted, TrialError
 from i2ibench.memory import is_out_of_memory
 from i2ibench.method import Method
-from i2ibench.plan import TrialSpec
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.training import Outcome
 
@@ -127,7 +127,7 @@ def train(
     method = make_method(spec, the_store, CPU)
     trial = the_store.trial(spec.id)
     trial.path.mkdir(parents=True, exist_ok=True)
-    with together(world, CPU, plan.to_json(spec), store, micro_batches, trial.path / "log.txt") as group:
+    with together(world, CPU, spec.to_json(), store, micro_batches, trial.path / "log.txt") as group:
         loop = make_loop(spec, the_store, method, CPU, LOG, micro_batches=micro_batches, group=group)
         loop.should_stop = lambda: loop.step == stop_at
         return method, loop.run()
@@ -267,10 +267,10 @@ def test_helpers_end_with_the_process_that_started_them(
     script = (
         "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
         "import importlib.util as u; s = u.spec_from_file_location('t', sys.argv[2]); t = u.module_from_spec(s);"
-        "s.loader.exec_module(t); t.train(t.plan.from_json(json.loads(sys.argv[3])), Path(sys.argv[4]))"
+        "s.loader.exec_module(t); t.train(t.TrialSpec.from_json(json.loads(sys.argv[3])), Path(sys.argv[4]))"
     )
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with running(script, str(tmp_path), __file__, json.dumps(plan.to_json(the_spec)), str(tmp_path)) as process:
+    with running(script, str(tmp_path), __file__, json.dumps(the_spec.to_json()), str(tmp_path)) as process:
         deadline = time.monotonic() + 90
         while not (helpers := [pid for pid in descendants(process.pid) if "i2ibench.helper" in command(pid)]):
             assert time.monotonic() < deadline, "no helper was started"

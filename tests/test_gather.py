@@ -17,6 +17,7 @@ from i2ibench import assets, build, config, gather, plan, trial
 from i2ibench.errors import TrialError
 from i2ibench.metrics.images import lpips_values
 from i2ibench.metrics.labelmaps import decode
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.translation import translate, translate_styles
 
@@ -97,12 +98,12 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                     Image.fromarray(image).save(file)
 
 
-def planned(write: Write, metrics: str, direction: str = "AtoB") -> tuple[plan.Plan, Store, dict[str, plan.TrialSpec]]:
+def planned(write: Write, metrics: str, direction: str = "AtoB") -> tuple[plan.Plan, Store, dict[str, TrialSpec]]:
     the_plan = plan.make(config.load(write(TEXT.replace("{metrics}", metrics).replace("{direction}", direction))))
     return the_plan, Store(the_plan.store), {spec.label: spec for spec in the_plan.trials}
 
 
-def score(the_plan: plan.Plan, store: Store, spec: plan.TrialSpec, *, rescore: bool = True) -> dict:
+def score(the_plan: plan.Plan, store: Store, spec: TrialSpec, *, rescore: bool = True) -> dict:
     if store.trial(spec.id).result() is None:
         trial.train_and_translate(spec, store, LOG)
     trial.score(spec, store, the_plan.protocol, the_plan.metrics(spec), CPU, LOG, rescore=rescore)

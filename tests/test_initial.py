@@ -16,6 +16,7 @@ from i2ibench import benchmark, config, jobs, plan, registry, weights
 from i2ibench.errors import ConfigError, TrialError
 from i2ibench.executors.local import LocalExecutor
 from i2ibench.method import Task
+from i2ibench.spec import TrialSpec
 from i2ibench.stopping import Stop
 from i2ibench.store import Store
 
@@ -59,7 +60,7 @@ def test_each_begins_with_the_trial_of_its_own_seed_and_rows_stay_in_the_files_o
     for spec in the_plan.trials[:2]:
         first = found["parent", "drawn", spec.seed]
         assert spec.init_from == {"trial": first, "row": first, "partial": False}
-        assert plan.from_json(plan.to_json(spec)) == spec
+        assert TrialSpec.from_json(spec.to_json()) == spec
     (skip,) = the_plan.skipped
     assert (skip.label, skip.data) == ("child", "drawn")
     assert "learned on this very data set" in skip.reason

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from i2ibench import benchmark, jobs, plan
+from i2ibench import benchmark, jobs
 from i2ibench.executors.schedule import Schedule
 from i2ibench.job import Outcome
 
@@ -55,7 +55,7 @@ def test_the_longer_training_is_known_from_its_steps_and_from_earlier_results(be
     assert seconds["longer"] == pytest.approx(10 * seconds["tiny"])
     the_plan, store = benchmark.load(file)
     spec = next(spec for spec in the_plan.trials if spec.label == "tiny")
-    store.trial(spec.id).write_spec(plan.to_json(spec))
+    store.trial(spec.id).write_spec(spec.to_json())
     store.trial(spec.id).write_result({"cost": {"train_seconds": 12.0, "steps": 6}})
     found = made(file)
     assert f"train {spec.id}" not in found

@@ -24,6 +24,7 @@ from i2ibench import benchmark, build, config, loggers, plan, trial
 from i2ibench.cli import app
 from i2ibench.errors import ConfigError, I2IBenchError, Interrupted
 from i2ibench.loggers import Run, grid, opened
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 
 Write = Callable[..., Path]
@@ -162,7 +163,7 @@ def test_a_new_attempt_begins_anew_and_an_afterthought_adds(tmp_path: Path, trac
     assert len(images) == (2 if tracker == "wandb" else 1)  # W&B keeps every version of a picture
 
 
-def planned(write: Write, names: str) -> tuple[plan.TrialSpec, Store]:
+def planned(write: Write, names: str) -> tuple[TrialSpec, Store]:
     the_plan = plan.make(config.load(write(TEXT.replace("LOGGING", names))))
     return the_plan.trials[0], Store(the_plan.store)
 
@@ -208,7 +209,7 @@ def test_logging_is_bookkeeping(benchmark_file: Write) -> None:
     assert [spec.logging for spec in specs.values()] == [(), ("tensorboard",), ("mlflow", "wandb")]
     assert len({spec.id for spec in specs.values()}) == 1
     spec = specs["[mlflow, wandb, mlflow]"]
-    travelled = plan.from_json(json.loads(json.dumps(plan.to_json(spec))))
+    travelled = TrialSpec.from_json(json.loads(json.dumps(spec.to_json())))
     assert list(travelled.logging) == ["mlflow", "wandb"]
 
 

@@ -19,6 +19,7 @@ from i2ibench.data.batches import to_float, to_uint8
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Method, Task, Turn
 from i2ibench.plan import Plan
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.turns import Turns
 
@@ -104,7 +105,7 @@ def test_every_ordered_pair_is_a_data_set_and_networks_are_trained_once_where_th
     assert [s.id.removeprefix(home) for s in rows["stargan"]] == ["", "-0to2", "-1to0", "-1to2", "-2to0", "-2to1"]
     assert [s.backward for s in rows["stargan"]] == [False, False, True, False, True, True]
     for spec in the_plan.trials:
-        assert plan.from_json(json.loads(json.dumps(plan.to_json(spec)))) == spec
+        assert TrialSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
 def test_one_pair_of_several_or_two_domains_alone(file: Callable[..., Path]) -> None:

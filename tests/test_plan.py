@@ -10,6 +10,7 @@ import pytest
 from i2ibench import config, plan
 from i2ibench.data.source import SourceParams
 from i2ibench.errors import ConfigError
+from i2ibench.spec import TrialSpec
 
 Write = Callable[..., Path]
 
@@ -100,7 +101,7 @@ def test_the_methods_code_counts_and_its_comments_do_not(
 
 def test_a_spec_survives_json(benchmark_file: Write) -> None:
     for spec in variant(benchmark_file).trials:
-        assert plan.from_json(json.loads(json.dumps(plan.to_json(spec)))) == spec
+        assert TrialSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
 def test_method_settings_go_before_data_settings_before_the_files(benchmark_file: Write) -> None:

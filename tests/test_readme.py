@@ -9,11 +9,12 @@ from pydantic.fields import FieldInfo
 
 from i2ibench import registry
 from i2ibench.cli import app
-from i2ibench.config import DataKeys, Evaluation, Header, MethodKeys, Resources, Training
+from i2ibench.config import Evaluation, Header, Resources, Training
 from i2ibench.data.files import FileParams
 from i2ibench.data.recipes import recipes
 from i2ibench.data.source import SourceParams
 from i2ibench.data.tasks import TASKS
+from i2ibench.entries import DataKeys, MethodKeys
 from i2ibench.method import MethodParams
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.slurm.settings import Slurm

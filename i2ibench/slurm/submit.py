@@ -10,11 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from i2ibench import config, yamlfile
+from i2ibench import yamlfile
 from i2ibench.config import Config
 from i2ibench.errors import ConfigError
 from i2ibench.slurm.script import render
 from i2ibench.slurm.settings import Slurm, site_file
+from i2ibench.validation import validate
 
 
 def settings(benchmark: Config, options: Mapping[str, Any]) -> Slurm:
@@ -34,7 +35,7 @@ def settings(benchmark: Config, options: Mapping[str, Any]) -> Slurm:
         content = document.content
         if not isinstance(content, dict):
             raise ConfigError(f"{site}: a site's file is a mapping of the keys of `slurm:`")
-        values |= _set(config.validate(Slurm, content, document, ()))
+        values |= _set(validate(Slurm, content, document, ()))
     values |= _set(benchmark.header.slurm)
     try:
         values |= _set(Slurm(**{key: value for key, value in options.items() if value not in (None, ())}))

@@ -17,7 +17,7 @@ from i2ibench.use.packed import OWN_METHOD, Config
 
 if TYPE_CHECKING:
     from i2ibench.data.images import Images
-    from i2ibench.plan import TrialSpec
+    from i2ibench.spec import TrialSpec
     from i2ibench.use.exported import Exported
 
 SHOWN = 6  # test images in the grid

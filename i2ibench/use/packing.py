@@ -19,7 +19,7 @@ from i2ibench.build import load_images
 from i2ibench.data.images import Images
 from i2ibench.errors import ConfigError, DataError, StoreError, TrialError
 from i2ibench.method import Method
-from i2ibench.plan import TrialSpec
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial, require_writable
 from i2ibench.use import card, exported, packed, trials
 from i2ibench.use.model import Ask, Model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from i2ibench import plan, registry
+from i2ibench import registry
 from i2ibench.errors import ConfigError, StoreError, TrialError
 from i2ibench.gather import trained
 from i2ibench.store import Store, Trial
@@ -16,7 +16,7 @@ from i2ibench.use import packed
 from i2ibench.use.model import Direction, Model
 
 if TYPE_CHECKING:
-    from i2ibench.plan import TrialSpec
+    from i2ibench.spec import TrialSpec
 
 
 def opened(name: str, store: Store, device: str | None = None, *, trust_code: bool = False) -> Model:
@@ -99,7 +99,7 @@ def from_trial(trial: Trial, device: str | None = None) -> Model:
 def spec_of(trial: Trial) -> TrialSpec:
     """What a trial is. Raises StoreError if its spec.json is damaged or of another version."""
     try:
-        return plan.from_json(trial.spec() or {})
+        return TrialSpec.from_json(trial.spec() or {})
     except TypeError as error:
         reason = str(error).replace("TrialSpec.__init__() ", "")
         raise StoreError(f"{trial.path / 'spec.json'}: is of another version of i2ibench ({reason})") from None

@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from i2ibench import benchmark, build, gather, plan
+from i2ibench import benchmark, build, gather
 from i2ibench.data.batches import Batches
 from i2ibench.data.folder import Folder
 from i2ibench.data.source import load
 from i2ibench.metrics.protocol import PROTOCOLS
+from i2ibench.spec import TrialSpec
 
 FILE = """
     seeds: [0]
@@ -67,7 +68,7 @@ def test_a_method_and_its_scores_know_the_scale(
     monkeypatch.chdir(tmp_path)
     the_plan, store = benchmark.load(benchmark_file(FILE))
     (spec,) = the_plan.trials
-    method = build.make_method(plan.from_json(plan.to_json(spec)), store, torch.device("cpu"))
+    method = build.make_method(TrialSpec.from_json(spec.to_json()), store, torch.device("cpu"))
     assert method.task.scale == 2
     assert method.translate(torch.zeros(1, 3, 16, 16), rng=torch.Generator()).shape == (1, 3, 16, 16)
     images = build.load_images(spec, store)

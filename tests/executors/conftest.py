@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from i2ibench import benchmark, lease
-from i2ibench.plan import TrialSpec
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 
 # Does everything that `i2ibench run` does but for the report, whose drawing takes longer than the rest.

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from i2ibench.data.glyphs import GlyphParams, Glyphs, font_names
 from i2ibench.data.images import Images
 from i2ibench.metrics.protocol import resolve
-from i2ibench.plan import DataPlan, Plan, Skip, TrialSpec, to_json
+from i2ibench.plan import DataPlan, Plan, Skip
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 
 METRICS = ("fid", "kid", "lpips", "ssim", "psnr")
@@ -97,7 +98,7 @@ class Benchmark:
     ) -> None:  # fmt: skip
         """Write everything that a finished trial leaves; without `per_image`, images scatter around the scores."""
         trial, key = self.store.trial(spec.id), self.plan.protocol.key()
-        trial.write_spec(to_json(spec))
+        trial.write_spec(spec.to_json())
         rng = np.random.default_rng(spec.seed)
         trial.write_curves(
             [
@@ -169,7 +170,7 @@ class Benchmark:
             )
 
     def fail(self, spec: TrialSpec, kind: str, message: str) -> None:
-        self.store.trial(spec.id).write_spec(to_json(spec))
+        self.store.trial(spec.id).write_spec(spec.to_json())
         self.store.trial(spec.id).write_error(kind, message)
 
     def write(self, out: Path) -> Path:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from i2ibench import benchmark, lease
-from i2ibench.plan import Plan, TrialSpec
+from i2ibench.plan import Plan
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 
 OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY"}  # a job does not come back from there
