@@ -50,6 +50,8 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     if kind == "literal_error" and isinstance(given, str):
         options = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         return f"unknown value '{given}'; {did_you_mean(given, options)}"
+    if isinstance(given, list) and kind in ("float_type", "int_type", "bool_type", "string_type"):
+        return f"should be one value, not a list; in an entry of `methods` or `data`, {{grid: {given}}} tries each"
     if kind in WORDS:
         return WORDS[kind] + (f", got {given!r}" if isinstance(given, str | int | float) else "")
     message = error["msg"].removeprefix("Value error, ")

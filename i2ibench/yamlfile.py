@@ -51,7 +51,10 @@ class Document:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             line = f":{mark.line + 1}" if mark else ""
-            raise ConfigError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from None
+            problem = error.problem or error.context
+            if mark and text[mark.index : mark.index + 1] == "\t":
+                problem = "a tab in the indentation; use spaces"
+            raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from None
         except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
         except RecursionError:

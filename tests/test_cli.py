@@ -80,6 +80,8 @@ def test_failed_trials_exit_with_1(benchmark_file: Write) -> None:
         ("data: {{glyphs: }}\nmethods: {{pix2pics: }}", "did you mean 'pix2pix'"),
         ("data: {{glyphs: }}\nmethods: {{copy: }}\nstore: /proc/nowhere", "cannot be written"),
         ("data: {{glyphs: [}}\nmethods:", "not valid YAML"),
+        ("data:\n\tglyphs:\nmethods: {{copy: }}", ":2: not valid YAML: a tab in the indentation; use spaces"),
+        ("data: {{glyphs: {{size: [16, 32]}}}}\nmethods: {{copy: }}", "{grid: [16, 32]} tries each"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_code_2(
@@ -116,7 +118,19 @@ def test_unknown_executor_and_missing_file(benchmark_file: Write) -> None:
     assert "unknown executor 'rey'" in i2ibench("run", benchmark_file(), "-x", "rey").stderr
     assert i2ibench("run", "absent.yaml").returncode == 2
     assert "no such file" in i2ibench("run", "absent.yaml").stderr
-    assert i2ibench("run").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "i2ibench run: missing argument 'BENCHMARK'; see `i2ibench run --help`\n"),
+        (["runn"], "i2ibench: no such command 'runn'. Did you mean 'run'? see `i2ibench --help`\n"),
+        (["run", "a.yaml", "--fast"], "i2ibench run: no such option: --fast; see `i2ibench run --help`\n"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(arguments: list[str], message: str) -> None:
+    run = i2ibench(*arguments)
+    assert (run.returncode, run.stdout, run.stderr) == (2, "", message)
 
 
 def test_missing_weights_say_how_to_get_them(benchmark_file: Write, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ from i2ibench.errors import I2IBenchError
 # isort: off
 # Each module adds its commands, in the order in which the help shows them.
 from i2ibench.cli import running, reporting, looking, models  # noqa: F401
+
+UsageError: Any = typer.BadParameter.__base__  # Typer exports no name for it
 
 
 @app.callback(invoke_without_command=True)
@@ -28,7 +30,18 @@ def _options(
 def main() -> None:
     """Entry point: a user's mistake is one line on stderr and exit code 2."""
     try:
-        app()
+        code = app(
+            prog_name="i2ibench", standalone_mode=False
+        )  # in the other mode Typer draws a box of five lines around a mistake
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else "i2ibench"
+        message = error.format_message().rstrip(".")
+        if not message:  # no arguments at all: the help has been printed
+            raise SystemExit(2) from None
+        stop = "" if message.endswith("?") else ";"
+        print(f"{command}: {message[:1].lower()}{message[1:]}{stop} see `{command} --help`", file=sys.stderr)
+        raise SystemExit(2) from None
     except I2IBenchError as error:
         print(f"i2ibench: {' '.join(str(error).splitlines())}", file=sys.stderr)
         raise SystemExit(2) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
