@@ -12,11 +12,13 @@ lpips image by image). On a CPU the clock is this process's own processor time.
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +82,7 @@ def fidelity(outputs: np.ndarray, real: np.ndarray, protocol: Protocol, cache: P
 def of_pairs(outputs: np.ndarray, real: np.ndarray, protocol: Protocol, batch: int) -> list[float]:
     """LPIPS and SSIM by lpips and scikit-image."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network, distances = lpips_network(protocol.lpips_net, device), []
+    network, distances = _lpips(protocol.lpips_net, device), []
     with torch.inference_mode():
         for start in range(0, len(outputs), batch):
             x, y = (
@@ -91,6 +93,12 @@ def of_pairs(outputs: np.ndarray, real: np.ndarray, protocol: Protocol, batch: i
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     similar = [structural_similarity(y, x, data_range=255, channel_axis=-1, **window) for x, y in zip(outputs, real)]  # noqa: B905
     return [float(np.mean(distances)), float(np.mean(similar))]
+
+
+@cache
+def _lpips(net: str, device: str) -> torch.nn.Module:
+    """The package's network in the memory layout that it comes in."""
+    return copy.deepcopy(lpips_network(net, device)).to(memory_format=torch.contiguous_format)
 
 
 def main() -> None:

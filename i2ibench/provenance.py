@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import platform
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 DIFF_CHARACTERS = 50_000  # of `git diff`, kept with each trial
+SETTLED_SECONDS = 5.0  # a file that changed later than that may change again within a tick of its clock
+MOST_REMEMBERED = 2000  # digests of files, before all are forgotten
 PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow")
 # What a trained network depends on besides its method's own file.
 TRAINING_CODE = (
     "nn/*.py",
     "data/batches.py",
+    "data/cutting.py",
     "data/domains.py",
     "data/jitter.py",
     "build.py",
@@ -38,9 +44,9 @@ TRAINING_CODE = (
 
 
 @cache
-def _meaning(source: bytes) -> bytes:
-    """A file's syntax tree without docstrings. Remembered: a large plan asks for the same few files."""
-    return repr(_plain(ast.parse(source))).encode()
+def _meaning(source: bytes) -> str:
+    """The hash of a file's syntax tree without docstrings."""
+    return hashlib.sha256(repr(_plain(ast.parse(source))).encode()).hexdigest()
 
 
 def _plain(node: Any) -> Any:
@@ -55,11 +61,45 @@ def _plain(node: Any) -> Any:
 
 
 def code_digest(*files: Path) -> str:
-    """A hash of what Python files do: of their syntax trees, so that comments, docstrings and layout do not count."""
-    digest = hashlib.sha256()
+    """A hash of what Python files do: of their syntax trees, so that comments, docstrings and layout do not count.
+
+    Those of files that have their time and size since are remembered beside the assets: to parse 50 files takes long.
+    """
+    known = _remembered()
+    before, digests = len(known), []
     for file in files:
-        digest.update(_meaning(file.read_bytes()))
-    return digest.hexdigest()
+        status = file.stat()
+        key = f"{file.absolute()}|{status.st_mtime_ns}|{status.st_size}|Python {sys.version_info[:2]}"
+        digest = known.get(key) or _meaning(file.read_bytes())
+        if time.time() - status.st_mtime > SETTLED_SECONDS:
+            known[key] = digest
+        digests.append(digest)
+    if len(known) > before:
+        _remember(known)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _memory() -> Path:
+    from i2ibench.assets import cache_dir
+
+    return cache_dir() / "code.json"
+
+
+@cache
+def _remembered() -> dict[str, str]:
+    try:
+        found = json.loads(_memory().read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) and len(found) < MOST_REMEMBERED else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(known: dict[str, str]) -> None:
+    with suppress(OSError):  # a folder that cannot be written costs time only
+        _memory().parent.mkdir(parents=True, exist_ok=True)
+        aside = _memory().with_name(f"code.json.{os.getpid()}")
+        aside.write_text(json.dumps(known), encoding="utf-8")
+        aside.replace(_memory())
 
 
 @cache

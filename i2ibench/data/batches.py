@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from i2ibench.data.cutting import Crops, Cut, Room, as_bytes, as_floats
 from i2ibench.data.images import Images
 from i2ibench.data.jitter import factors, jittered
 from i2ibench.errors import DataError
@@ -20,8 +22,16 @@ if TYPE_CHECKING:
     from i2ibench.data.source import SourceParams
     from i2ibench.method import Pairing
 
-Crops: TypeAlias = tuple[np.ndarray, np.ndarray]  # of each image (N, size): the rows and the columns to keep
 RESIDENT_BYTES = 2 << 30  # training images up to this size live on the GPU; larger sets are copied batch by batch
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which images make up a batch, or a part of one: the domain and the row in it of each, and where it is cut."""
+
+    domains: np.ndarray
+    rows: np.ndarray
+    crops: Crops | None
 
 
 class Epochs(ABC):
@@ -43,6 +53,8 @@ class Epochs(ABC):
         """`pools` holds the rows of each of `arrays`, uint8 (N, H, W, 3), that may be drawn; none may be empty."""
         self.batch_size, self.seed, self.params = batch_size, seed, params
         self.device = torch.device(device)
+        self.channels_last = False  # the layout of images in memory; set it before the first batch
+        self._room = Room()
         self._pools = pools
         self._arrays = [self._resident(array) for array in arrays]
         self._epochs: dict[int, tuple[int, np.ndarray]] = {}  # domain -> the epoch last used and its order
@@ -61,54 +73,74 @@ class Epochs(ABC):
             self._epochs[domain] = epoch, rng.permutation(self._pools[domain])
         return self._epochs[domain][1]
 
-    def _finished(self, pixels: Tensor, step: int, stream: int, part: slice) -> Tensor:
-        """Bytes of a part of a step's batch as float in [-1, 1], with their colours changed if that is asked for."""
-        images = normalise(pixels)
+    def _images(self, chosen: Chosen, step: int, stream: int, part: slice) -> Tensor:
+        """A part of a step's batch as float (n, 3, size, size) in [-1, 1], its colours changed if that is asked for."""
+        if self.device.type == "cpu" and (cuts := self._cuts(chosen)) is not None:
+            images = as_floats(cuts, self.params.size, self._room, channels_last=self.channels_last)
+        else:
+            images = normalise(self._bytes(chosen), channels_last=self.channels_last)
         if self.params.jitter is None:
             return images
         kept = factors(self.seed, step, stream, self.batch_size, self.params.jitter)[part]
         return jittered(images, torch.from_numpy(kept).to(self.device))
 
-    def _crops(self, step: int, domain: int, part: slice) -> Crops | None:
-        """Rows and columns (N, size) of each image to keep, columns reversed where it is mirrored; None keeps all.
+    def _bytes(self, chosen: Chosen) -> Tensor:
+        """The same as uint8, before any change of colours."""
+        if (cuts := self._cuts(chosen)) is not None:
+            return as_bytes(cuts, self.params.size, self._room, self.device)
+        size = self.params.size
+        batch = torch.empty((len(chosen.rows), size, size, 3), dtype=torch.uint8, device=self.device)
+        for domain in np.unique(chosen.domains):
+            there = np.flatnonzero(chosen.domains == domain)
+            batch[torch.from_numpy(there).to(self.device)] = self._taken(int(domain), chosen, there)
+        return batch.permute(0, 3, 1, 2)
 
-        Those of a part of the batch, the same as in the whole; `domain` tells two streams of chance apart.
+    def _cuts(self, chosen: Chosen) -> list[Cut] | None:
+        """The chosen images, not copied yet; None if some are held as tensors."""
+        if any(isinstance(self._arrays[domain], Tensor) for domain in set(chosen.domains.tolist())):
+            return None
+        images = [self._arrays[domain][row] for domain, row in zip(chosen.domains, chosen.rows, strict=True)]
+        if chosen.crops is None:
+            return [Cut(image) for image in images]
+        size, crops = self.params.size, chosen.crops
+        return [
+            Cut(image[top : top + size, left : left + size], mirrored)
+            for image, top, left, mirrored in zip(
+                images, crops.top.tolist(), crops.left.tolist(), crops.mirrored.tolist(), strict=True
+            )
+        ]
+
+    def _taken(self, domain: int, chosen: Chosen, there: np.ndarray) -> Tensor:
+        """The chosen images at these places of the batch, of one domain: uint8 (n, size, size, 3) on the device."""
+        array, keys = self._arrays[domain], [chosen.rows[there]]
+        if not isinstance(array, Tensor):
+            only = replace(
+                chosen, domains=chosen.domains[there], rows=keys[0], crops=chosen.crops and chosen.crops[there]
+            )
+            return self._bytes(only).permute(0, 2, 3, 1)
+        if chosen.crops is not None:
+            rows, columns = chosen.crops[there].indices(self.params.size)
+            keys = [keys[0][:, None, None], rows[:, :, None], columns[:, None, :]]
+        return array[tuple(torch.from_numpy(key).to(self.device) for key in keys)]
+
+    def _crops(self, step: int, stream: int, part: slice) -> Crops | None:
+        """Where to cut each image of a part of a step's batch, the same as in the whole; None keeps all of it.
+
+        `stream` tells two streams of chance apart.
         """
         size, load_size, n = self.params.size, self.params.train_size, self.batch_size
         if load_size == size and not self.params.flip:
             return None
-        rng = np.random.default_rng([self.seed, domain, step, 1])
+        rng = np.random.default_rng([self.seed, stream, step, 1])
         grid = self.params.scale  # where an image was enlarged, a crop begins where a pixel of the small one does
         top, left = grid * rng.integers(0, (load_size - size) // grid + 1, (2, n, 1))
-        rows, columns = top + np.arange(size), left + np.arange(size)
-        if self.params.flip:
-            columns = np.where(rng.random((n, 1)) < 0.5, columns[:, ::-1], columns)
-        return rows[part], columns[part]
-
-    def _take(self, domain: int, index: np.ndarray, crop: Crops | None) -> Tensor:
-        """Rows `index` of a domain, each cut as `crop` says, uint8 (n, 3, size, size)."""
-        array = self._arrays[domain]
-        if isinstance(array, Tensor):
-            keys = [index]
-            if crop is not None:
-                keys = [index[:, None, None], crop[0][:, :, None], crop[1][:, None, :]]
-            return array[tuple(torch.from_numpy(key).to(self.device) for key in keys)].permute(0, 3, 1, 2)
-        # One image at a time, as slices: ten times as fast as an index for each pixel.
-        batch = np.empty((len(index), 3, self.params.size, self.params.size), np.uint8)
-        for i, row in enumerate(index):
-            image = array[row]
-            if crop is not None:
-                rows, columns = crop[0][i], crop[1][i]
-                left = min(columns[0], columns[-1])
-                image = image[rows[0] : rows[-1] + 1, left : left + len(columns)]
-                image = image if columns[0] <= columns[-1] else image[:, ::-1]
-            batch[i] = image.transpose(2, 0, 1)
-        return torch.from_numpy(batch).to(self.device, non_blocking=True)
+        mirrored = rng.random((n, 1)) < 0.5 if self.params.flip else np.zeros((n, 1), bool)
+        return Crops(top[:, 0], left[:, 0], mirrored[:, 0])[part]
 
     def _resident(self, array: np.ndarray) -> np.ndarray | Tensor:
         """On an accelerator, the images themselves if they are not too many; else the memory map as it is."""
         if self.device.type == "cpu" or array.nbytes > RESIDENT_BYTES:
-            return array
+            return np.asarray(array)  # not a memmap, each index of which would make another
         return torch.from_numpy(np.array(array)).to(self.device)
 
 
@@ -142,20 +174,24 @@ class Batches(Epochs):
 
     def at(self, step: int, part: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """The batch of a step: two float tensors (batch_size, 3, size, size) in [-1, 1] on the device, or a part."""
-        a, b = self.pixels(step, part)
-        return self._finished(a, step, 0, part), self._finished(b, step, 0 if self.paired else 1, part)
+        a, b = self._chosen(step, part)
+        return self._images(a, step, 0, part), self._images(b, step, 0 if self.paired else 1, part)
 
     def pixels(self, step: int, part: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """The same as bytes: two uint8 tensors (batch_size, 3, size, size) on the device."""
-        a, b = self.indices(step)
-        crop_a = self._crops(step, 0, part)
-        crop_b = crop_a if self.paired else self._crops(step, 1, part)
-        return self._take(0, a[part], crop_a), self._take(1, b[part], crop_b)
+        a, b = self._chosen(step, part)
+        return self._bytes(a), self._bytes(b)
 
     def indices(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Which training images the batch of a step holds: rows of train_a and of train_b."""
         a = self._order(step, domain=0)
         return a, (a if self.paired else self._order(step, domain=1))
+
+    def _chosen(self, step: int, part: slice) -> tuple[Chosen, Chosen]:
+        a, b = (rows[part] for rows in self.indices(step))
+        crops_a = self._crops(step, 0, part)
+        crops_b = crops_a if self.paired else self._crops(step, 1, part)
+        return Chosen(np.zeros_like(a), a, crops_a), Chosen(np.ones_like(b), b, crops_b)
 
     def _order(self, step: int, domain: int) -> np.ndarray:
         return self._drawn(domain, np.arange(step * self.batch_size, (step + 1) * self.batch_size))
@@ -189,6 +225,7 @@ def to_uint8(images: Tensor) -> np.ndarray:
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def normalise(pixels: Tensor) -> Tensor:
+def normalise(pixels: Tensor, *, channels_last: bool = False) -> Tensor:
     """uint8 (N, 3, H, W) -> float32 in [-1, 1]; in place: a new tensor each time takes thrice as long."""
-    return pixels.to(torch.float32, memory_format=torch.contiguous_format).div_(127.5).sub_(1)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return pixels.to(torch.float32, memory_format=layout).div_(127.5).sub_(1)

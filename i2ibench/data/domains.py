@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2ibench.data.batches import Epochs, shares
+from i2ibench.data.batches import Chosen, Epochs, shares
 from i2ibench.data.images import Images
 from i2ibench.errors import DataError
 
@@ -50,16 +50,13 @@ class DomainBatches(Epochs):
 
         Images are float (batch_size, 3, size, size) in [-1, 1]; domains are int64 (batch_size,).
         """
-        a, b, of_a, of_b = self.pixels(step, part)
-        return self._finished(a, step, 0, part), self._finished(b, step, 1, part), of_a, of_b
+        a, b = self._chosen(step, part)
+        return self._images(a, step, 0, part), self._images(b, step, 1, part), self._labels(a), self._labels(b)
 
     def pixels(self, step: int, part: slice = slice(None)) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The same with images as bytes, uint8."""
-        images, labels = [], []
-        for stream, (domains, rows) in enumerate(self.indices(step)):
-            images.append(self._gathered(domains[part], rows[part], step, stream, part))
-            labels.append(torch.from_numpy(domains[part]).to(self.device))
-        return images[0], images[1], labels[0], labels[1]
+        a, b = self._chosen(step, part)
+        return self._bytes(a), self._bytes(b), self._labels(a), self._labels(b)
 
     def indices(self, step: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
         """For a and for b: the domain of each place of a step's batch, and the row in that domain's training images."""
@@ -78,11 +75,12 @@ class DomainBatches(Epochs):
             streams.append((domains, rows))
         return streams[0], streams[1]
 
-    def _gathered(self, domains: np.ndarray, rows: np.ndarray, step: int, stream: int, part: slice) -> Tensor:
-        crops, size = self._crops(step, stream, part), self.params.size
-        batch = torch.empty((len(rows), 3, size, size), dtype=torch.uint8, device=self.device)
-        for domain in np.unique(domains):
-            there = np.flatnonzero(domains == domain)
-            crop = None if crops is None else (crops[0][there], crops[1][there])
-            batch[torch.from_numpy(there).to(self.device)] = self._take(int(domain), rows[there], crop)
-        return batch
+    def _chosen(self, step: int, part: slice) -> tuple[Chosen, Chosen]:
+        a, b = (
+            Chosen(domains[part], rows[part], self._crops(step, stream, part))
+            for stream, (domains, rows) in enumerate(self.indices(step))
+        )
+        return a, b
+
+    def _labels(self, chosen: Chosen) -> Tensor:
+        return torch.from_numpy(chosen.domains).to(self.device)

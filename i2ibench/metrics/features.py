@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
 from i2ibench import assets
 from i2ibench.data.images import ImageSet
 from i2ibench.errors import AssetError, TrialError
 from i2ibench.metrics import resize
+from i2ibench.metrics.inception import Inception
 from i2ibench.metrics.kept import kept
-from i2ibench.metrics.protocol import EXTRACTORS, REVISION, Protocol
+from i2ibench.metrics.protocol import EXTRACTORS, Protocol
 from i2ibench.nn.perceptual import IMAGENET_MEAN, IMAGENET_STD, vgg16_features
 
 BATCH_SIZE = 32  # fixed, since the last digit of a convolution may depend on it
@@ -75,28 +75,13 @@ class VGG16Features(FeatureExtractorBase):
         return torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
 
 
-class ResizedInception(FeatureExtractorInceptionV3):
-    """torch-fidelity's Inception network, on images that have its size already and need not be whole grey levels."""
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        """float32 (N, 3, 299, 299) in [0, 255] -> float32 (N, 2048)."""
-        x = ((images - 128) / 128).contiguous()
-        for name, layer in self.named_children():  # they stand in their order, the classifier last
-            if name != "fc":
-                x = layer(x)
-        return (x.flatten(1),)
-
-
 if "vgg16-relu5_3" not in FEATURE_EXTRACTORS_REGISTRY:
     register_feature_extractor("vgg16-relu5_3", VGG16Features)
 
 
 @lru_cache(maxsize=1)
-def extractor(name: str, size: int, resized: bool, device: str) -> FeatureExtractorBase:
+def extractor(name: str, size: int, device: str) -> FeatureExtractorBase:
     """The network of a protocol with its pretrained weights, ready to use; the last one is kept in memory.
-
-    Args:
-        resized: its images will have its size already.
 
     Raises:
         AssetError: its weights are missing, or are not the pinned file.
@@ -105,18 +90,18 @@ def extractor(name: str, size: int, resized: bool, device: str) -> FeatureExtrac
     if name == "vgg16-relu5_3":
         network: FeatureExtractorBase = VGG16Features(name, ["512"], str(file), size)
     else:
-        network = _inception(ResizedInception if resized else FeatureExtractorInceptionV3, name, file)
+        network = _inception(file)
     return network.to(device).eval().requires_grad_(False)
 
 
-def _inception(kind: type[FeatureExtractorInceptionV3], name: str, file: Path) -> FeatureExtractorBase:
+def _inception(file: Path) -> FeatureExtractorBase:
     # torch-fidelity reads the file with a plain unpickler: let the restricted one see first that it holds only tensors.
     try:
         torch.load(file, weights_only=True, map_location="meta")
     except Exception as error:
         raise AssetError(f"{file} holds more than tensors and is not loaded ({type(error).__name__})") from None
     with torch.random.fork_rng(devices=[]):  # the initialisation that the weights replace draws random numbers
-        return kind(name, ["2048"], feature_extractor_weights_path=str(file))
+        return Inception(str(file))
 
 
 def extract(images: ImageSet, protocol: Protocol, device: str, role: str = "image") -> Tensor:
@@ -127,7 +112,7 @@ def extract(images: ImageSet, protocol: Protocol, device: str, role: str = "imag
         TrialError: features that are NaN or infinite; the message names the network and the first image, by its `role`.
     """
     clean = protocol.resize == "clean"
-    network = extractor(protocol.extractor, protocol.size, clean, device)
+    network = extractor(protocol.extractor, protocol.size, device)
     seen = (resize.clean(batch, protocol.size) if clean else batch for batch in batches(images))
     with torch.inference_mode(), full_precision():
         parts = [network(to_tensor(batch).to(device))[0].cpu() for batch in seen]
@@ -141,7 +126,7 @@ def extract_cached(
 ) -> Tensor:
     """The same, read from the folder `cache` if these images were put through this network on such a device before."""
     weights = assets.ASSETS[EXTRACTORS[protocol.extractor].asset].sha256
-    view = (protocol.extractor, protocol.size, protocol.resize_rule, weights, REVISION)
+    view = (protocol.extractor, protocol.size, protocol.resize_rule, weights, protocol.revision)
     about = view, torch.device(device).type, torch.__version__
     return torch.from_numpy(
         kept(cache, protocol.extractor, about, images, lambda: extract(images, protocol, device, role).numpy())
