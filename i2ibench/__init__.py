@@ -20,11 +20,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from i2ibench.benchmark import run as run
+    from i2ibench.frames import results as results
     from i2ibench.use.trials import load as load
 
 # By name and not by an import statement: what asks for the version alone shall not lean on all that these need.
-# `results` is the module itself, which can be called (see its end).
 __getattr__, __dir__, _ = lazy_loader.attach(
-    __name__, submodules=["results"], submod_attrs={"benchmark": ["run"], "use.trials": ["load"]}
+    __name__, submod_attrs={"benchmark": ["run"], "frames": ["results"], "use.trials": ["load"]}
 )
 __all__ = ["__version__", "load", "results", "run"]

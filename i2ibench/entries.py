@@ -50,6 +50,7 @@ class MethodKeys(Settings):
     freeze: tuple[str, ...] = Field(
         (), description="parameters to hold fixed, such as [generator.head, generator.body.*]"
     )
+    data: tuple[str, ...] | None = Field(None, description="labels of the data sets that it runs on; default: all")
     training: dict[str, Any] = Field(default_factory=dict, description="overrides of training for this method")
     resources: dict[str, Any] = Field(default_factory=dict, description="overrides of resources for this method")
 

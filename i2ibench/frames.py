@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +59,23 @@ COLUMNS = (
 NUMBERS = ("kind", "metric", "value", "low", "high", "interval", "protocol")  # the columns that are no trial's own
 
 
+def results(file: Path | str, *, protocol: str | None = None) -> pd.DataFrame:
+    """All results of a benchmark file, finished or not, one row per trial and metric: see `frame`. Runs nothing.
+
+    Args:
+        file: the benchmark file.
+        protocol: read the scores under this protocol in place of the file's.
+
+    Raises:
+        ConfigError, DataError: one line that names the place in the file.
+    """
+    from i2ibench import config, plan
+    from i2ibench.store import Store
+
+    the_plan = plan.make(config.load(Path(file)), protocol)
+    return frame(the_plan, Store(the_plan.store))
+
+
 def frame(plan: Plan, store: Store) -> pd.DataFrame:
     """All results of a plan, one row per trial and metric; costs are metrics of kind "cost" and carry no protocol.
 
@@ -109,7 +124,7 @@ def frame(plan: Plan, store: Store) -> pd.DataFrame:
         for metric in metrics:
             value = scores["values"].get(metric)
             if value is not None:
-                _refuse_mixing(seen, spec, metric, scores["protocol"])
+                refuse_mixing(seen, spec, metric, scores["protocol"])
             numbers.append((at, "score", metric, value, *_interval(scores.get("intervals", {}).get(metric)), key))
         cost = result.get("cost", {})
         numbers += [(at, "cost", name, cost.get(name), None, None, "", "") for name in COSTS]
@@ -145,7 +160,7 @@ def per_image(plan: Plan, store: Store, data: str, labels: Collection[str]) -> d
 
 
 def bounds(plan: Plan, store: Store) -> dict[str, dict[str, dict[str, float]]]:
-    """data set -> metric -> {"floor": …, "ceiling": …}, of metrics that are read between two bounds of their own."""
+    """data set -> metric -> {what: value}: what a score is read beside, and is had without a method."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for spec in plan.trials:
         scores = store.trial(spec.id).scores(spec.score_key(plan.key)) or {}
@@ -164,7 +179,7 @@ def time_spent(plan: Plan, store: Store) -> dict[str, float]:
         cost = (store.trial(spec.id).result() or {}).get("cost", {})
         if "train_seconds" in cost:
             device = str(cost.get("device", "cpu"))
-            share = _gpus(spec, cost) or spec.resources["cpus"]
+            share = gpus_held(spec, cost) or spec.resources["cpus"]
             trainings[spec.trained_as] = device, cost["train_seconds"], cost["train_seconds"] * share
     spent: dict[str, float] = {}
     for device, wall, used in trainings.values():
@@ -174,7 +189,7 @@ def time_spent(plan: Plan, store: Store) -> dict[str, float]:
     return spent
 
 
-def _gpus(spec: TrialSpec, cost: Mapping[str, Any]) -> float:
+def gpus_held(spec: TrialSpec, cost: Mapping[str, Any]) -> float:
     """GPUs that a training held, 0 on a CPU; where the share was found while it ran (`auto`), one is counted."""
     if cost.get("device") != "cuda":
         return 0.0
@@ -193,7 +208,7 @@ def curves(plan: Plan, store: Store, data: str | None = None, labels: Collection
             for spec in plan.trials
             if (data is None or spec.data == data) and (labels is None or spec.label in labels)
             for cost in [(store.trial(spec.id).result() or {}).get("cost", {})]
-            for row in [(spec.data, spec.label, spec.seed, _gpus(spec, cost))]
+            for row in [(spec.data, spec.label, spec.seed, gpus_held(spec, cost))]
             for point in store.trial(spec.id).curves()
             for name, value in point.items()
             if "." in name
@@ -230,10 +245,12 @@ def _state(trial: Trial, key: str, metrics: tuple[str, ...]) -> dict[str, str]:
     if state == "failed" and error is not None:
         state = "diverged" if error["kind"] == "DIVERGED" else "failed"
         return {"state": state, "reason": error["error"], "log": log}
+    step = trial.saved_step() if state == "interrupted" else None
+    at = "" if step is None else f", at step {step}"
     reasons = {
         "trained": "trained, but not scored under this protocol",
         "running": "still running",
-        "interrupted": "interrupted; the next run goes on from its last checkpoint",
+        "interrupted": f"interrupted; the next run goes on from its last checkpoint{at}",
         "missing": "not run yet",
     }
     return {"state": state, "reason": reasons.get(state, ""), "log": log if trial.path.exists() else ""}
@@ -244,7 +261,7 @@ def shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _refuse_mixing(
+def refuse_mixing(
     seen: dict[tuple[str, str], tuple[str, dict[str, Any]]], spec: TrialSpec, metric: str, stamp: dict[str, Any]
 ) -> None:
     own = stamp.get("metrics", {}).get(metric)
@@ -302,25 +319,3 @@ def _typed(trials: list[dict[str, Any]], numbers: list[tuple[Any, ...]]) -> pd.D
     rows[["value", "low", "high"]] = rows[["value", "low", "high"]].astype(float)
     whole = of_trials.iloc[rows.pop("at").to_numpy(dtype=int)].reset_index(drop=True)
     return pd.concat([whole, rows], axis=1)[[*COLUMNS, *params]]
-
-
-class _Results(ModuleType):
-    """This module, which `i2ibench.results("benchmark.yaml")` calls: the function and the module share their name."""
-
-    def __call__(self, file: Path | str, *, protocol: str | None = None) -> pd.DataFrame:
-        """All results of a benchmark file, finished or not, one row per trial and metric: see `frame`. Runs nothing.
-
-        Args:
-            protocol: read the scores under this protocol in place of the file's.
-
-        Raises:
-            ConfigError, DataError: one line that names the place in the file.
-        """
-        from i2ibench import config, plan
-        from i2ibench.store import Store
-
-        the_plan = plan.make(config.load(Path(file)), protocol)
-        return frame(the_plan, Store(the_plan.store))
-
-
-sys.modules[__name__].__class__ = _Results
