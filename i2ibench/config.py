@@ -21,7 +21,9 @@ from i2ibench.validation import validate
 class Training(Settings):
     """The budget, and how the loop spends it. The same for all methods unless one says otherwise."""
 
-    steps: int = Field(1000, gt=0, description="training steps of each trial")
+    steps: int = Field(
+        1000, ge=0, description="training steps of each trial; 0, with init_from: score what it begins with as it is"
+    )
     minutes: float | None = Field(
         None, gt=0, description="stop a training after so many minutes, if steps are not reached before"
     )
@@ -46,6 +48,9 @@ class Training(Settings):
     )
     log_every: int = Field(50, gt=0, description="steps between two points of the learning curves")
     checkpoint_every: int = Field(500, gt=0, description="steps between two checkpoints")
+    score_every: int | None = Field(
+        None, gt=0, description="keep the networks every so many steps, to be scored too: metrics against training"
+    )
     limit_minutes: float | None = Field(
         None, gt=0, description="a training that is not done after so many minutes, over all attempts, has failed"
     )
@@ -91,6 +96,10 @@ class Evaluation(Settings):
     protocol: str | dict[str, Any] = Field("offline", description="a named protocol, or one spelled out as a mapping")
     metrics: tuple[str, ...] | None = Field(
         None, description="default: FID, KID, LPIPS, SSIM and PSNR, where the data set allows them"
+    )
+    curve_metrics: tuple[str, ...] | None = Field(
+        None,
+        description="metrics of what `training.score_every` keeps; default: all of them that look at outputs alone",
     )
     resources: EvaluationResources = Field(
         EvaluationResources(), description="what each scoring asks for: the keys of `resources`"

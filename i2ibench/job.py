@@ -26,6 +26,7 @@ class Job:
     protocol: dict[str, Any]
     metrics: tuple[str, ...]
     resources: dict[str, Any]  # config.Resources
+    curve_metrics: tuple[str, ...] = ()  # of `score`: what the networks on the way are scored by (`points`)
     rescore: bool = False  # score even if there are scores under this protocol
     after: tuple[str, ...] = ()  # names of the jobs that must have ended before this one begins
     seconds: float = 1.0  # how long it may take, to begin with the longest

@@ -46,7 +46,10 @@ def make(
         known = {} if rescore else (store.trial(spec.id).scores(spec.score_key(plan.protocol)) or {}).get("values", {})
         missing = [metric for metric in wanted if metric not in known]
         asked = plan.evaluation | ({} if any(map(_heavy, missing)) else {"gpus": 0.0})
-        job = Job("score", spec.to_json(), str(store.path), protocol, wanted, asked, rescore=rescore)
+        on_the_way = plan.of_points(wanted)
+        job = Job(
+            "score", spec.to_json(), str(store.path), protocol, wanted, asked, curve_metrics=on_the_way, rescore=rescore
+        )
         after = []
         if spec.id in trained:
             trainer = trainers[spec.trained_as]

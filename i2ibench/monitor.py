@@ -58,7 +58,7 @@ class Row:
     def line(self) -> str:
         """The row in one plain line."""
         parts = [f"{self.spec.label} | {self.spec.data} | seed {self.spec.seed}: {self.state}"]
-        if self.state == "training" and self.step is not None:
+        if self.state in ("training", "interrupted") and self.step is not None:
             parts.append(f"step {self.step}/{self.steps}")
             parts += [f"{self.images_per_second:.0f} images/s"] if self.images_per_second else []
             parts += [f"loss {self.loss:.3g}"] if self.loss is not None else []
@@ -189,6 +189,8 @@ def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
         if state == "failed":
             error = trial.error() or {}
             return Row(spec, state, error=f"{error.get('error', '')} (log: {error.get('log', '')})")
+        if state == "interrupted":
+            return Row(spec, state, step=store.trial(spec.trained_as).saved_step(), steps=spec.training["steps"])
         if state != "running":
             return Row(spec, state)
         progress = trial.progress() or {"state": "starting"}

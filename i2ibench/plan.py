@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from i2ibench.validation import overlay, validate
 
 OF_DISCRIMINATORS = ("ttur", "spectral_norm", "r1", "diffaugment")  # settings that a method without any cannot use
 # Settings of the training that cannot change its numbers.
-BOOKKEEPING = ("log_every", "checkpoint_every", "limit_minutes", "hang_seconds")
+BOOKKEEPING = ("log_every", "checkpoint_every", "score_every", "limit_minutes", "hang_seconds")
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,16 @@ class Plan:
     text: str  # the YAML as run
     file: str
     evaluation: dict[str, Any] = field(default_factory=dict)  # resources of each scoring
+    curve_metrics: tuple[str, ...] | None = None  # None: all that can be
 
     def metrics(self, spec: TrialSpec) -> tuple[str, ...]:
         """What a trial is scored by: its data set's metrics, less those that its method cannot have."""
         return tuple(m for m in self.data[spec.data].metrics if not METRICS[m].needs & scored.lacking(spec))
+
+    def of_points(self, metrics: Iterable[str]) -> tuple[str, ...]:
+        """Those of a trial's metrics that the networks on the way of its training are scored by too."""
+        chosen = METRICS if self.curve_metrics is None else self.curve_metrics
+        return tuple(m for m in metrics if m in chosen and METRICS[m].needs <= scored.OF_OUTPUTS)
 
     @cached_property
     def key(self) -> str:
@@ -92,7 +98,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
         from_file = initial.of_file(config, entry, config.base)
         params, preset_training = _params(config, entry, method)
         assets |= dict.fromkeys(method.assets(params))
-        for data_entry in config.data:
+        for data_entry in _data_of(config, entry):
             data_plan = data[data_entry.label]
             if method.pairing == "paired" and data_plan.source.pairing == "unpaired":
                 skipped.append(
@@ -106,6 +112,9 @@ def make(config: Config, protocol: str | None = None) -> Plan:
             _check(config, entry, method, params, data_plan)
             settings = _training(config, entry, data_entry, preset_training)
             _check_options(config, entry, method, data_entry, settings)
+            if not settings.steps and method.players and entry.keys.init_from is None:
+                reason = f"0 steps train nothing on '{data_entry.label}'; with `init_from`, other weights are scored"
+                raise config.error(entry.path, reason)
             resources = overlay(
                 Resources,
                 config.header.resources,
@@ -128,6 +137,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
         data=data,
         protocol=the_protocol,
         evaluation=config.header.evaluation.resources.model_dump(mode="json"),
+        curve_metrics=config.header.evaluation.curve_metrics,
         assets=tuple(assets),
         store=config.header.store,
         reports=config.header.reports,
@@ -206,6 +216,17 @@ def _spec(
         init_from=start,
         freeze=entry.keys.freeze,
     )
+
+
+def _data_of(config: Config, entry: Entry) -> list[Entry]:
+    """The data sets that a method runs on."""
+    chosen = entry.keys.data
+    known = {name for each in config.data for name in (each.label, each.key)}
+    for name in chosen or ():
+        if name not in known:
+            hint = registry.did_you_mean(name, known)
+            raise config.error((*entry.path, "data"), f"unknown data set '{name}' (of this file's `data`); {hint}")
+    return [each for each in config.data if chosen is None or each.label in chosen or each.key in chosen]
 
 
 def _method_class(config: Config, entry: Entry) -> type[Method]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from i2ibench.plan import Plan
     from i2ibench.spec import TrialSpec
 
+# What a metric of the points of curves may need: nothing of the networks but the test images' translations.
+OF_OUTPUTS = frozenset({"pairs", "palette", "scorer"})
+
 
 def of_data(config: Config, entry: Entry, source: Source, protocol: Protocol) -> tuple[str, ...]:
     """The data set's own metrics, else the benchmark's, else those of the default set that can be had for it."""
@@ -42,7 +45,7 @@ def lacking(spec: TrialSpec) -> set[str]:
 
 
 def check(config: Config, plan: Plan) -> None:
-    """Raise ConfigError for a metric that no row of its data set can have, and for one training under two declarations.
+    """Raise ConfigError for a metric that no row or curve can have, and for one training under two declarations.
 
     The scores of a trial are kept by what its data set declares, and made once in a run.
     """
@@ -55,6 +58,12 @@ def check(config: Config, plan: Plan) -> None:
             if kind and rows and not any(name in plan.metrics(spec) for spec in rows):
                 able = ", ".join(n for n in registry.methods() if getattr(registry.method(n), kind))
                 raise config.error((*path, i), f"metric '{name}' is of {kind} methods ({able}), and there is none here")
+    for i, name in enumerate(config.header.evaluation.curve_metrics or ()):
+        place = ("evaluation", "curve_metrics", i)
+        if name not in plan.all_metrics:
+            raise config.error(place, f"nothing is scored by '{name}'; {registry.did_you_mean(name, plan.all_metrics)}")
+        if not METRICS[name].needs <= OF_OUTPUTS:
+            raise config.error(place, f"metric '{name}' asks more of the networks than the outputs; leave it out here")
     first: dict[str, TrialSpec] = {}
     for spec in plan.trials:
         twin = first.setdefault(spec.id, spec)
@@ -85,8 +94,11 @@ def _hindrance(metric: str, entry: Entry, source: Source, protocol: Protocol) ->
         if need in needs and (palette is None or palette.domain != domain):
             found = "declares no `palette`" if palette is None else "has them on the other side in this direction"
             return f"metric '{metric}' needs {maps} that are label maps, and data set '{entry.label}' {found}"
-    if "scorer" in needs and protocol.scorer is None:
-        return f"metric '{metric}' needs a segmentation network; name its file in the protocol (`scorer: segment.py`)"
+    if "scorer" in needs and protocol.scorer is None and source.pairing == "unpaired":
+        return (
+            f"metric '{metric}' needs a segmentation network, and data set '{entry.label}' has no pairs to train one "
+            "on; name its file in the protocol (`scorer: segment.py`)"
+        )
     if "truths" in needs and source.truths(range(1)) is None:
         return (
             f"metric '{metric}' needs to know all true answers to an input, and data set '{entry.label}' does not; "

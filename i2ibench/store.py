@@ -8,14 +8,16 @@
     log.txt               what it printed, tracebacks included
     checkpoints/          the last two, while it trains
     weights.pt            the trained networks
+    snapshots/<step>.pt   the networks on the way there, if asked for (`training.score_every`)
     training.json         what training them cost, written when they are whole
     tensorboard/          losses and images for TensorBoard, and mlflow/ and wandb/ likewise, if asked for (`loggers`)
     outputs.npy           the translated test images, uint8 (N, H, W, 3)
     styles.npy            several translations of some of them, (M, n, H, W, 3), and
     cycled.npy            the outputs translated back: made by scoring, where a metric asks for them
-    curves.jsonl          losses against steps and seconds
+    curves.jsonl          losses against steps and seconds, a line at a time while it trains
     result.json           written last: it is there, or the trial is not trained
     scores/<key>.json     one per evaluation protocol, with per-image values in <key>.npz
+    points/<key>.json     likewise, the scores of the snapshots by step
     error.json            why the last attempt failed
 """
 
@@ -32,10 +34,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from i2ibench import lease
 from i2ibench.errors import StoreError
+from i2ibench.lazy import np
 
 
 @contextmanager
@@ -117,9 +118,29 @@ class Trial:
         return read_json(self.path / "progress.json")
 
     def curves(self) -> list[dict[str, Any]]:
+        """The learning curves so far. A last line without an end is being written, or was when a process died."""
         file = self.path / "curves.jsonl"
         with _readable(file):
-            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+            lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def saved_step(self) -> int | None:
+        """The step of its newest checkpoint, while it is being trained; None if there is none."""
+        steps = [file.name.split("-")[0] for file in self.path.glob("checkpoints/[0-9]*-*.pt")]
+        return max(map(int, steps), default=None)
+
+    def snapshot(self, step: int) -> Path:
+        return self.path / "snapshots" / f"{step}.pt"
+
+    def snapshots(self) -> dict[int, Path]:
+        """The networks kept on the way, by step."""
+        files = self.path.glob("snapshots/[0-9]*.pt")
+        return dict(sorted((int(file.stem), file) for file in files if file.stem.isdecimal()))
+
+    def points(self, key: str) -> dict[int, dict[str, Any]]:
+        """The scores of the snapshots by step, as `scores` gives them, with the "seconds" of training up to there."""
+        content = read_json(self.path / "points" / f"{key}.json") or {}
+        return {step: content[str(step)] for step in sorted(map(int, content))}
 
     def outputs(self) -> np.ndarray | None:
         """Translated test images, uint8 (N, H, W, 3), memory-mapped; None before they exist."""
@@ -159,6 +180,11 @@ class Trial:
         with atomic_write(self.path / "curves.jsonl") as file:
             file.writelines(json.dumps(row) + "\n" for row in curves)
 
+    def append_curves(self, point: Mapping[str, Any]) -> None:
+        """Add one point while the training runs: not synced, as a checkpoint holds it before it could be missed."""
+        with (self.path / "curves.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(point) + "\n")
+
     def training(self) -> dict[str, Any] | None:
         return read_json(self.path / "training.json")
 
@@ -181,6 +207,9 @@ class Trial:
                 file, allow_pickle=False, **{name: np.asarray(values) for name, values in per_image.items()}
             )
         write_json(self.path / "scores" / f"{key}.json", scores)
+
+    def write_points(self, key: str, points: Mapping[int, Mapping[str, Any]]) -> None:
+        write_json(self.path / "points" / f"{key}.json", {str(step): point for step, point in points.items()})
 
     def write_error(self, kind: str, message: str) -> None:
         content = {"kind": kind, "error": message, "log": str(self.path / "log.txt"), "time": time.time()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from i2ibench import snapshots
 from i2ibench.checkpoints import Checkpoints
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import DivergedError, Interrupted, TrialError
@@ -83,9 +84,10 @@ class Loop:
         self.method, self.batches, self.settings, self.log = method, batches, settings, log
         self.say = say or trial.write_progress
         self.should_stop, self.micro_batches, self.group = should_stop, micro_batches, group
-        self.device, self.logger = device, logger
+        self.device, self.logger, self.trial = device, logger, trial
         policy = Policy.of(settings, device)
         policy.prepare(method)
+        batches.channels_last = policy.channels_last
         self.options = Options(method, settings)
         self.turns = Turns(method, settings.clip, policy, self.options, group)
         self.checkpoints = Checkpoints(trial.path / "checkpoints")
@@ -124,6 +126,8 @@ class Loop:
             self._look_at_clock()
             if self.step % self.settings.log_every == 0 or self.progress() >= 1.0:
                 self._log()
+            if self.settings.score_every and self.step % self.settings.score_every == 0 and self.progress() < 1.0:
+                self._keep()  # before a checkpoint of this step, from which it would not come again
             if self.step % self.settings.checkpoint_every == 0 and self.progress() < 1.0:
                 self._save()
         self._require_finite()
@@ -135,7 +139,7 @@ class Loop:
 
     def progress(self) -> float:
         """The share of the budget that is used: of the steps, or of the minutes where they are nearer to their end."""
-        share = self.step / self.settings.steps
+        share = self.step / self.settings.steps if self.settings.steps else 1.0
         return max(share, self.seconds / (60 * self.settings.minutes)) if self.settings.minutes else share
 
     def _one_step(self) -> None:
@@ -184,6 +188,8 @@ class Loop:
         self.turns.restart()
         self.curves.append({"step": self.step, "seconds": round(self.seconds, 3), **losses})
         self.rates.append({name: o.param_groups[0]["lr"] for name, o in self.turns.optimisers.items()})
+        if self.group.rank == 0:
+            self.trial.append_curves(self.curves[-1])
         self._tell(self.curves[-1], self.rates[-1])
         self._say(losses)
         terms = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
@@ -256,14 +262,23 @@ class Loop:
         )
         self.checkpoints.spend(self.elapsed)
 
+    def _keep(self) -> None:
+        if self.group.rank == 0:
+            snapshots.keep(self.trial, self.step, self.seconds, self.method, self.options)
+
     def _restore(self) -> None:
         with self.group.one_after_the_other():  # rank 0 throws away what is damaged
             if self.group.rank == 0:
                 self.checkpoints.tidy()
             state = self.checkpoints.latest(self.device, self.log)
         self.elapsed = self.checkpoints.spent()
-        if state is None:
-            return
+        if state is not None:
+            self._go_on_from(state)
+        if self.group.rank == 0:  # what an attempt did since its checkpoint comes again
+            snapshots.drop_after(self.trial, self.step)
+            self.trial.write_curves(self.curves)
+
+    def _go_on_from(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"])
         self.turns.load_state_dict(state["optimisers"])
         self.options.load_state_dict(state["options"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from i2ibench import lease, probe, stopping, trial
+from i2ibench import lease, points, probe, stopping, trial
 from i2ibench.build import limit_threads
 from i2ibench.errors import CrashedError, DivergedError, I2IBenchError, Interrupted, TrialError
 from i2ibench.job import Job, Outcome
@@ -109,7 +109,12 @@ def _work(job: Job, spec: TrialSpec, store: Store, log: logging.Logger, should_s
         trial.train_and_translate(spec, store, log, should_stop=should_stop, micro_batches=job.micro_batches)
     else:
         mine.write_progress("scoring")
-        trial.score(spec, store, *_scoring(job), log, rescore=job.rescore)
+        protocol, metrics, device = _scoring(job)
+        # The points before the end of the curve: a trial whose own scores are there is done.
+        points.score(
+            spec, store, protocol, job.curve_metrics, device, log, rescore=job.rescore, should_stop=should_stop
+        )
+        trial.score(spec, store, protocol, metrics, device, log, rescore=job.rescore)
     mine.write_progress("done")
 
 

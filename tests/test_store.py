@@ -56,6 +56,10 @@ def test_outputs_and_curves_come_back_as_they_were(trial) -> None:
     trial.write_curves([{"step": 1, "g.l1": 0.5}, {"step": 2, "g.l1": 0.25}])
     assert np.array_equal(trial.outputs(), images)
     assert trial.curves()[1] == {"step": 2, "g.l1": 0.25}
+    trial.append_curves({"step": 3})
+    with (trial.path / "curves.jsonl").open("a") as file:
+        file.write('{"step": 4, "g.')  # being written, or cut off by a crash
+    assert [point["step"] for point in trial.curves()] == [1, 2, 3]
 
 
 def test_nan_never_reaches_a_json_file(trial) -> None:
@@ -74,7 +78,7 @@ def test_damaged_json_names_the_file(tmp_path: Path) -> None:
     ("name", "content", "read"),
     [
         ("outputs.npy", b"\x93NUMPY\x01", lambda t: t.outputs()),
-        ("curves.jsonl", b'{"step": 1}\n{"st', lambda t: t.curves()),
+        ("curves.jsonl", b'{"step": 1}\n{"st\n', lambda t: t.curves()),
         ("scores/p.json", b"{}", lambda t: t.scores("p")),
         ("scores/p.npz", b"PK", lambda t: t.per_image("p")),
         ("result.json", b"\xff", lambda t: t.result()),

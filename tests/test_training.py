@@ -312,3 +312,47 @@ def test_random_generators_come_back_where_they_were() -> None:
     first = draw()
     set_rng_state(state, CPU)
     assert draw() == first
+
+
+def kept(folder: Path) -> dict[int, dict[str, torch.Tensor]]:
+    """The weights, average and all, of each step that a training kept."""
+    trial = Store(folder).trial("t")
+    states = {step: torch.load(file, weights_only=True) for step, file in trial.snapshots().items()}
+    return {
+        step: {f"{module}.{key}": value for module, own in state["method"].items() for key, value in own.items()}
+        | {f"average.{i}": value for i, value in enumerate(state["options"]["average"])}
+        for step, state in states.items()
+    }
+
+
+def test_keeping_networks_on_the_way_changes_no_training(tmp_path: Path) -> None:
+    settings = {"ema": 0.9, "spectral_norm": True}
+    plain = loop(tmp_path / "plain", **settings)
+    expected = plain.run()
+    keeps = loop(tmp_path / "keeps", **settings, score_every=2)
+    outcome = keeps.run()
+    assert without_seconds(outcome.curves) == without_seconds(expected.curves)
+    assert all(torch.equal(value, state_of(plain.method)[name]) for name, value in state_of(keeps.method).items())
+    assert not kept(tmp_path / "plain")
+    assert list(kept(tmp_path / "keeps")) == [2, 4, 6, 8, 10]
+
+
+@pytest.mark.parametrize("fail_at", [2, 5, 7, 10])  # after and before what is kept; checkpoints are of steps 3, 6 and 9
+def test_a_crash_loses_no_point_and_leaves_none_twice(tmp_path: Path, fail_at: int) -> None:
+    settings = {"checkpoint_every": 3, "score_every": 2, "log_every": 1, "ema": 0.9}
+    whole = loop(tmp_path / "whole", **settings)
+    whole.run()
+    broken = loop(tmp_path / "broken", **settings)
+    broken.method.fail_at = fail_at
+    with pytest.raises(KeyboardInterrupt):
+        broken.run()
+    trial = broken.trial
+    assert [point["step"] for point in trial.curves()] == list(range(1, fail_at)), "seen while it trains"
+    with (trial.path / "curves.jsonl").open("a") as file:
+        file.write('{"step": 99, "gen')  # the line that it was writing
+    loop(tmp_path / "broken", **settings).run()
+    assert without_seconds(trial.curves()) == without_seconds(whole.trial.curves())
+    expected, found = kept(tmp_path / "whole"), kept(tmp_path / "broken")
+    assert list(found) == list(expected) == [2, 4, 6, 8, 10]
+    for step, state in expected.items():
+        assert all(torch.equal(found[step][name], value) for name, value in state.items()), step

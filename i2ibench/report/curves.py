@@ -1,21 +1,18 @@
-"""Figures of training: losses against steps and time, and what a larger budget buys."""
+"""Figures of training: losses and scores against steps, time and GPU-hours."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from i2ibench.report.board import Board, Column, Row
-from i2ibench.report.drawing import SHOWN, Drawing, left_out, listed, log_axis, shorten
+from i2ibench.report.board import Board, Column
+from i2ibench.report.drawing import SHOWN, Drawing, left_out, listed, log_axis, reference_lines, shorten
 from i2ibench.report.style import RULE, TERM_COLOURS, Looks, figure, house
-
-if TYPE_CHECKING:
-    from i2ibench.plan import Plan
 
 PLAYER_STYLES = ("-", "--", ":", "-.")
 PANELS = 8  # methods with learning curves, a panel each: more make a figure that nobody reads, and take seconds to draw
@@ -77,7 +74,7 @@ def _time_axes(ax: Axes, points: pd.DataFrame) -> None:
     if pd.isna(last["seconds"]) or last["seconds"] <= 0 or last["step"] <= 0:
         return
     pace = last["seconds"] / last["step"]
-    unit, size = ("hours", 3600.0) if last["seconds"] > 7200 else ("min", 60.0) if last["seconds"] > 120 else ("s", 1.0)
+    unit, size = _time_unit(last["seconds"])
     scales = [(f"wall time ({unit})", pace / size)]
     if last["gpus"] > 0:
         scales.append(("GPU-hours", pace / 3600 * last["gpus"]))
@@ -85,6 +82,10 @@ def _time_axes(ax: Axes, points: pd.DataFrame) -> None:
         axis = ax.secondary_xaxis(-0.22 * i, functions=(_times(factor), _times(1 / factor)))
         axis.set_xlabel(title, labelpad=1)
         axis.spines["bottom"].set_color(RULE)
+
+
+def _time_unit(seconds: float) -> tuple[str, float]:
+    return ("hours", 3600.0) if seconds > 7200 else ("min", 60.0) if seconds > 120 else ("s", 1.0)
 
 
 def _times(factor: float) -> Callable[[Any], Any]:
@@ -101,63 +102,85 @@ def _smooth(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def budget(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
-    """Scores against budget, where a method stands on the board with several: one line each, by steps and by time."""
-    lines = _families(board, plan)
-    rows = [row for line in lines for row in line]
-    columns = [c for c in board.scores if not c.unsound and any(row.cells.get(c.name) for row in rows)][:3]
-    if not columns:
+def metrics(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
+    """Scores against training, of the methods that were scored on their way: by steps, by time, and by GPU-hours.
+
+    Args:
+        points: from `learning.points`, of this data set.
+    """
+    scored = set(points["label"])
+    labels = [row.label for row in board.rows if row.label in scored][:SHOWN]
+    found = [c for c in board.scores if c.name in set(points["metric"])]
+    columns = ([c for c in found if not c.unsound] or found)[:3]
+    if not labels or not columns:
         return None
+    unit, size = _time_unit(points["seconds"].max())
+    scales = [("training step", "step", 1.0), (f"wall time ({unit})", "seconds", size)]
+    if (points["device"] == "GPU").all():
+        scales.append(("GPU-hours", "device_hours", 1.0))
     with house():
-        drawing = figure(11, 6.4)
-        axes = drawing.subplots(2, len(columns), squeeze=False, sharey="col")
-        for across, column in enumerate(columns):
-            for ax, unit in zip(axes[:, across], ("training steps", "training time (s)"), strict=True):
-                _budget_panel(ax, column, lines, unit, looks)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
-    names = [f"{line[0].method} ({', '.join(f'{row.steps:,}' for row in line)} steps)" for line in lines]
+        drawing = figure(11, 0.6 + 2.9 * len(scales))
+        axes = drawing.subplots(len(scales), len(columns), squeeze=False, sharey="col")
+        for column, across in zip(columns, axes.T, strict=True):
+            own = points[points["metric"] == column.name]
+            for ax, (title, name, divisor) in zip(across, scales, strict=True):
+                for label in labels:
+                    _metric_line(ax, label, own[own["label"] == label], name, divisor, looks)
+                reference_lines(ax, column, board.references, named=True)
+                ax.set(xlabel=title)
+                ax.margins(x=0.03)
+            across[0].set(title=f"{column.title} {column.arrow}")
+            if not column.higher_is_better and own["value"].min() > 0:
+                log_axis(across[0].yaxis, "{:g}".format, own["value"].min(), own["value"].max())
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        drawing.legend(handles, names, loc="outside upper center", ncols=min(6, len(names)))
     return Drawing(
-        f"budget-{board.slug}",
-        "Score against budget",
-        "Rows of one method that differ in their training steps alone, joined by a line: mean over seeds, bars span "
-        "them. By steps above, by wall time below (log scales).",
-        f"{listed([column.title for column in columns])} on {board.data} against training steps and time: "
-        f"{'; '.join(names)}.",
+        f"progress-{board.slug}",
+        "Scores while training",
+        "The networks as they were on the way, scored like the final ones: same test images, same protocol. The line "
+        "is the mean over seeds, up to the last step that all have (the end is the leaderboard's score); the band "
+        "spans them. Where learning rates decay, an early point is not what a training of that length would reach; and "
+        "to choose the best point by these test scores would flatter it. Dotted lines are the references, which do not "
+        "train." + (f" Shown are the first {SHOWN} of {len(scored)} methods." if len(scored) > SHOWN else ""),
+        f"{listed([column.title for column in columns])} on {board.data} against "
+        f"{listed([title for title, _, _ in scales])}: " + "; ".join(_ends(points, columns[0], labels)) + ".",
         drawing,
     )
 
 
-def _families(board: Board, plan: Plan) -> list[list[Row]]:
-    """Finished rows that are alike but for their budget, by steps; only where there are two budgets or more."""
-    rows = {row.label: row for row in board.rows if row.state == "done" and row.steps}
-    families: dict[str, dict[int, Row]] = {}
-    for spec in plan.trials:
-        if spec.data == board.data and spec.label in rows:
-            settings = {k: v for k, v in spec.training.items() if k not in ("steps", "log_every", "checkpoint_every")}
-            row = rows[spec.label]
-            assert row.steps is not None
-            families.setdefault(repr((spec.method, spec.params, settings)), {}).setdefault(row.steps, row)
-    return [[line[steps] for steps in sorted(line)] for line in families.values() if len(line) > 1][:SHOWN]
+def _metric_line(ax: Axes, label: str, points: pd.DataFrame, name: str, divisor: float, looks: Looks) -> None:
+    values = _by_step(points)
+    if values.empty:
+        return
+    xs = _ended(points).groupby("step")[name].mean().loc[values.index] / divisor
+    colour = looks.colours[label]
+    if values.shape[1] > 1:
+        ax.fill_between(xs, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.15, linewidth=0)
+    ax.plot(
+        xs, values.mean(axis=1), color=colour, marker=looks.markers[label], markeredgecolor="white", markersize=8,
+        markevery=[len(xs) - 1], label=shorten(label),
+    )  # fmt: skip
+    ax.plot(xs, values.mean(axis=1), color=colour, linestyle="none", marker=".", markersize=5)
 
 
-def _budget_panel(ax: Axes, column: Column, lines: Sequence[Sequence[Row]], unit: str, looks: Looks) -> None:
-    seen: list[float] = []
-    for line in lines:
-        points = []
-        for row in line:
-            score, time = row.cells.get(column.name), row.cells.get("train_seconds")
-            x = row.steps if unit == "training steps" else time and time.mean
-            if score is not None and x:
-                points.append((float(x), score.mean, min(score.values), max(score.values)))
-        if not points:
-            continue
-        xs, means, lows, highs = map(np.array, zip(*points, strict=True))
-        colour = looks.colours[line[0].label]
-        ax.plot(xs, means, color=colour, marker=looks.markers[line[0].label], markeredgecolor="white", markersize=8,
-                label=shorten(line[0].label))  # fmt: skip
-        ax.vlines(xs, lows, highs, color=colour, linewidth=1.2)
-        seen += xs.tolist()
-    if seen:
-        log_axis(ax.xaxis, "{:g}".format, min(seen), max(seen))
-    ax.set(title=f"{column.title} {column.arrow}", xlabel=unit, ylabel=column.direction)
+def _by_step(points: pd.DataFrame) -> pd.DataFrame:
+    """The values of one method's seeds: at the steps that all of them have, or the mean would jump where one ends."""
+    return _ended(points).pivot_table(index="step", columns="seed", values="value").dropna()
+
+
+def _ended(points: pd.DataFrame) -> pd.DataFrame:
+    """Without the seeds that are not scored to their end yet, if there are others."""
+    ended = points["seed"].isin(points["seed"][points["final"].astype(bool)])
+    return points[ended] if ended.any() else points
+
+
+def _ends(points: pd.DataFrame, column: Column, labels: Sequence[str]) -> list[str]:
+    """What each line does, in words: "pix2pix from 0.2 at step 100 to 0.03 at step 600"."""
+    own = points[points["metric"] == column.name]
+    told = []
+    for label in labels:
+        means = _by_step(own[own["label"] == label]).mean(axis=1)
+        if len(means):
+            first, last = (f"{means.iloc[i]:.3g} at step {means.index[i]:,}" for i in (0, -1))
+            told.append(f"{label} from {first} to {last}")
+    return told

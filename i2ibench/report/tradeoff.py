@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from i2ibench.report.board import Board, Column, Row
-from i2ibench.report.drawing import Drawing, left_out, listed, log_axis, shorten, top
-from i2ibench.report.style import INK, MUTED, REFERENCE_COLOUR, Looks, figure, house
+from i2ibench.report.drawing import Drawing, left_out, listed, log_axis, reference_lines, shorten, top
+from i2ibench.report.style import INK, Looks, figure, house
 from i2ibench.statistics import Summary, pareto
 
 COSTS = ("train_seconds", "translate_images_per_second", "parameters")
@@ -74,14 +74,7 @@ def _panel(
         assert x is not None
         assert y is not None
         _point(ax, row, x, y, bool(best[i]), looks)
-    for row in references:
-        if math.isfinite(value := _mean(row, score)):
-            ax.axhline(value, color=REFERENCE_COLOUR, linewidth=1, linestyle=":", zorder=0)
-            if name:
-                ax.annotate(
-                    row.label, (1, value), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                    textcoords="offset points", va="center", color=MUTED, fontsize=8.5, annotation_clip=False,
-                )  # fmt: skip
+    reference_lines(ax, score, references, named=name)
     log_axis(ax.xaxis, _amount, float(points[:, 0].min()), float(points[:, 0].max()))
     ax.margins(0.12)
     return [kept[i].label for i in order]
