@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from i2ibench.lazy import np
 
 
 def imresize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
@@ -13,12 +13,21 @@ def imresize(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
     Cubic kernel with a = -0.5 (Keys 1981), widened by the scale where it shrinks. Pillow's BICUBIC has the same kernel,
     but cuts it off at the border where MATLAB mirrors the image, and rounds once more between its two passes.
     """
+    return to_bytes(resample(image, size))
+
+
+def resample(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """The same without rounding: (H, W) or (H, W, C) -> float64 of that size, as MATLAB's imresize of doubles."""
     height, width = image.shape[:2]
     to_height, to_width = (size, size) if isinstance(size, int) else size
     rows, columns = _weights(height, to_height), _weights(width, to_width)
-    pixels = np.einsum("yh,hwc->ywc", rows, image.astype(np.float64), optimize=True)
-    pixels = np.einsum("xw,ywc->yxc", columns, pixels, optimize=True)
-    return np.clip(np.floor(pixels + 0.5), 0, 255).astype(np.uint8)  # MATLAB rounds halves up
+    pixels = np.einsum("yh,hw...->yw...", rows, image.astype(np.float64), optimize=True)
+    return np.einsum("xw,yw...->yx...", columns, pixels, optimize=True)
+
+
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Floats in 0 to 255 as uint8; MATLAB rounds halves up."""
+    return np.clip(np.floor(pixels + 0.5), 0, 255).astype(np.uint8)
 
 
 def _weights(length: int, size: int) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from skimage.color import rgb2ycbcr
 from skimage.metrics import structural_similarity
@@ -16,21 +14,31 @@ def luminance(image: np.ndarray, border: int) -> np.ndarray:
     """Y of BT.601 in 16 to 235, float64 (H - 2 border, W - 2 border), of an image uint8 (H, W, 3).
 
     As MATLAB's `255 * rgb2ycbcr(im2double(image))`, which is not rounded to 8 bits; so do RCAN's scripts and BasicSR.
+    Older papers rounded it: see benchmarks/bicubic.py, and docs/metrics.md for what that moves.
     """
     inside = image[border : image.shape[0] - border, border : image.shape[1] - border]
     return rgb2ycbcr(inside)[..., 0]
 
 
-def psnr_y_values(generated: ImageSet, reference: ImageSet, border: int) -> np.ndarray:
-    """PSNR of each pair in dB against a peak of 255, at most 100, float64 (N,)."""
-    pairs = zip(generated, reference, strict=True)
-    errors = np.array([np.square(luminance(a, border) - luminance(b, border)).mean() for a, b in pairs])
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    """PSNR of two planes (H, W) in dB against a peak of 255, at most 100."""
     with np.errstate(divide="ignore"):  # identical images
-        return np.minimum(10 * np.log10(255**2 / errors), PSNR_CAP)
+        return min(float(10 * np.log10(255**2 / np.square(np.subtract(a, b, dtype=np.float64)).mean())), PSNR_CAP)
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """SSIM of two planes (H, W) in 0 to 255: mean over the 11 x 11 Gaussian windows within them (Wang et al. 2004)."""
+    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return float(structural_similarity(np.asarray(b, np.float64), np.asarray(a, np.float64), data_range=255, **window))
+
+
+def psnr_y_values(generated: ImageSet, reference: ImageSet, border: int) -> np.ndarray:
+    """PSNR of the luminance of each pair in dB, float64 (N,)."""
+    pairs = zip(generated, reference, strict=True)
+    return np.array([psnr(luminance(a, border), luminance(b, border)) for a, b in pairs])
 
 
 def ssim_y_values(generated: ImageSet, reference: ImageSet, border: int) -> np.ndarray:
-    """SSIM of each pair, float64 (N,): mean over the 11 x 11 Gaussian windows within the image (Wang et al. 2004)."""
-    ssim = partial(structural_similarity, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)
+    """SSIM of the luminance of each pair, float64 (N,)."""
     pairs = zip(generated, reference, strict=True)
-    return np.array([ssim(luminance(b, border), luminance(a, border)) for a, b in pairs])
+    return np.array([ssim(luminance(a, border), luminance(b, border)) for a, b in pairs])

@@ -1,4 +1,5 @@
-"""Gaussian diffusion: the noise schedules, what a denoiser learns, and the sampler (DDIM, with DDPM as its noisy end).
+"""Gaussian diffusion: the noise schedules, what a denoiser learns, the sampler (DDIM, with DDPM as its noisy end), and
+the way back from an image to its noise (DDIM's inversion).
 
 A noise level is gamma (alpha-bar in Ho et al. 2020): y = sqrt(gamma) x + sqrt(1 - gamma) noise; 1 is the clean image.
 """
@@ -83,6 +84,10 @@ class Diffusion(nn.Module):
             return (y - (1 - gamma).sqrt() * said) / gamma.sqrt()
         return gamma.sqrt() * y - (1 - gamma).sqrt() * said
 
+    def noise(self, y: Tensor, said: Tensor, gamma: Tensor) -> Tensor:
+        """The noise that follows from what the network said of y at one level."""
+        return said if self.predict == "noise" else gamma.sqrt() * said + (1 - gamma).sqrt() * y
+
     def sample(
         self,
         network: Callable[[Tensor, Tensor], Tensor],
@@ -108,4 +113,18 @@ class Diffusion(nn.Module):
             y = after.sqrt() * x + (1 - after - variance).clamp(min=0).sqrt() * noise
             if eta and after < 1:
                 y = y + variance.sqrt() * normal(tuple(y.shape), y, rng)
+        return y
+
+    def encode(self, network: Callable[[Tensor, Tensor], Tensor], x: Tensor, levels: Tensor) -> Tensor:
+        """From images x (N, C, H, W) to the noise that `sample` with eta 0 and no clipping leads back from.
+
+        DDIM run upwards (Song et al. 2021, section 4.3). Each step asks the network at the level it goes to, as the
+        step of `sample` between the same two levels does: what is left between them is that one sees the image before
+        the step, the other after it, which vanishes with the steps' size.
+        """
+        before = torch.cat([levels.new_ones(1), levels[:-1]])
+        y = x
+        for gamma, last in zip(levels, before, strict=True):
+            noise = self.noise(y, network(y, gamma.expand(len(y))), gamma)
+            y = (gamma / last).sqrt() * (y - (1 - last).sqrt() * noise) + (1 - gamma).sqrt() * noise
         return y

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
@@ -13,24 +15,35 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from i2ibench.report.board import Board, Row
-from i2ibench.report.style import house
+from i2ibench.report.board import Board, Column, Row
+from i2ibench.report.style import MUTED, REFERENCE_COLOUR, Looks, house
 
 SHOWN = 12  # methods in a figure: more cannot be told apart by colour and marker
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure with what a reader who does not see it needs."""
+class Saved:
+    """A figure whose files are written."""
 
     name: str  # of its files, without suffix
     title: str
     caption: str
     alt: str
-    figure: Figure
     raster: bool = False  # made of pixels: the page shows its PNG, not its SVG
 
-    def save(self, folder: Path) -> None:
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with what a reader who does not see it needs; the fields are those of `Saved`."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    figure: Figure
+    raster: bool = False
+
+    def save(self, folder: Path) -> Saved:
         """Write name.png, name.svg and name.pdf.
 
         Laid out once and drawn thrice; `savefig` would do the one thrice and the other often, a second per figure.
@@ -44,6 +57,7 @@ class Drawing:
             FigureCanvasAgg(self.figure).print_png(f"{place}.png", pil_kwargs={"compress_level": 4})
             FigureCanvasSVG(self.figure).print_svg(f"{place}.svg", metadata={"Date": None})
             FigureCanvasPdf(self.figure).print_pdf(f"{place}.pdf", metadata={"CreationDate": None})
+        return Saved(self.name, self.title, self.caption, self.alt, self.raster)
 
 
 def top(board: Board) -> list[Row]:
@@ -69,6 +83,32 @@ def log_axis(axis: Axis, text: Callable[[float], str], low: float, high: float) 
     )
     axis.set_major_formatter(lambda value, _: text(value))
     axis.set_minor_locator(NullLocator())
+
+
+def reference_lines(ax: Axes, score: Column, references: Sequence[Row], *, named: bool) -> None:
+    """Dotted lines where the references stand, with their names at the right edge if there is room for them."""
+    for row in references:
+        cell = row.cells.get(score.name)
+        if cell is None or not math.isfinite(cell.mean):
+            continue
+        ax.axhline(cell.mean, color=REFERENCE_COLOUR, linewidth=1, linestyle=":", zorder=0)
+        if named:
+            ax.annotate(
+                row.label, (1, cell.mean), xycoords=("axes fraction", "data"), xytext=(4, 0),
+                textcoords="offset points", va="center", color=MUTED, fontsize=8.5, annotation_clip=False,
+            )  # fmt: skip
+
+
+def joined_rows(ax: Axes, score: Column, points: Sequence[tuple[float, Row]], name: str, looks: Looks) -> list[float]:
+    """Rows at their places, joined by a line in the first one's colour; bars span the seeds. Returns the places."""
+    found = [(x, cell) for x, row in points if (cell := row.cells.get(score.name)) is not None]
+    if not found:
+        return []
+    xs, colour, marker = [x for x, _ in found], *(look[points[0][1].label] for look in (looks.colours, looks.markers))
+    means, spans = [cell.mean for _, cell in found], [(min(cell.values), max(cell.values)) for _, cell in found]
+    ax.plot(xs, means, color=colour, marker=marker, markeredgecolor="white", markersize=8, label=name)
+    ax.vlines(xs, *zip(*spans, strict=True), color=colour, linewidth=1.2)
+    return xs
 
 
 def shorten(words: str, limit: int = 26) -> str:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage
 
 from i2ibench.data.folder import Folder, FolderParams
-from i2ibench.data.resize import imresize
+from i2ibench.data.resize import imresize, resample
 from i2ibench.data.tasks import GREY, TASKS, AnyTask
 from i2ibench.errors import DataError
 
@@ -64,6 +64,19 @@ def test_imresize_is_pillows_bicubic_but_for_rounding_and_the_border(photo, size
     difference = np.abs(imresize(photo, size).astype(int) - np.asarray(Image.fromarray(photo).resize((size, size), 3)))
     assert difference[2:-2, 2:-2].max() <= 2
     assert difference.max() > 2, "the border differs: Pillow is not what the benchmarks use"
+
+
+def test_a_single_pixel_shows_the_weights_of_matlabs_imresize():
+    """Keys's kernel at a = -0.5: quarters of a pixel apart when it doubles, stretched over eight pixels when it halves."""
+    line = np.zeros((1, 16))
+    line[0, 7] = 1
+    doubled, halved = resample(line, (1, 32))[0], resample(line, (1, 8))[0]
+    assert doubled[11:19] * 128 == pytest.approx([-3, -9, 29, 111, 111, 29, -9, -3])
+    assert halved[2:6] * 256 == pytest.approx([-9, 111, 29, -3])
+    line = np.zeros((1, 16))
+    line[0, 0] = 1  # beyond the border the image goes on mirrored
+    assert resample(line, (1, 8))[0, :3] * 256 == pytest.approx([111 + 29, -9 - 3, 0])
+    assert resample(line, (1, 32))[0, :4] * 128 == pytest.approx([111 + 29, 111 - 9, 29 - 3, -9])
 
 
 @given(st.integers(4, 40), st.integers(4, 40), st.integers(0, 255))

@@ -110,7 +110,7 @@ def test_the_mean_of_several_draws_comes_nearer_and_one_draw_passes_for_the_targ
     assert looks_like_b(draws[0]) > looks_like_b(inputs) + 0.1
 
 
-@pytest.mark.parametrize("name", ["cut", "discogan"])
+@pytest.mark.parametrize("name", ["cut", "discogan", "ddib"])
 def test_a_method_without_pairs_passes_for_the_target_with_a_stranger(
     name: str, source: Glyphs, glyphs: Images, looks_like_b: Any
 ) -> None:
