@@ -18,7 +18,7 @@ from i2ibench.data.source import Images
 from i2ibench.errors import TrialError
 from i2ibench.metrics.adaptation import chosen_training
 from i2ibench.metrics.catalog import METRICS
-from i2ibench.metrics.material import Labelled, Material, chosen_inputs
+from i2ibench.metrics.material import Labelled, Material, RealPairs, chosen_inputs
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, atomic_write
@@ -68,7 +68,11 @@ def material(
         _keep(folder / "cycled.npy", cycled)
     if method and "labels" in needs and (labels := source.class_labels()) is not None:
         labelled = _labelled(spec, images, labels, method, device)
-    return Material(styles, images.test_a, cycled, source.palette, labelled, truths, scale)
+    pairs = None
+    if "scorer" in needs and images.paired:
+        chosen = chosen_training(len(images.train_a))
+        pairs = RealPairs(images.train_a[chosen], images.train_b[chosen])
+    return Material(styles, images.test_a, cycled, source.palette, labelled, truths, pairs, scale)
 
 
 def trained(spec: TrialSpec, store: Store, device: torch.device) -> Method:

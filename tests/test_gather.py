@@ -222,7 +222,10 @@ def test_the_scorer_judges_outputs_by_their_inputs_with_real_targets_as_the_ceil
     assert found["values"] == {"fcn_pixel_accuracy": 1, "fcn_class_accuracy": 1, "fcn_mean_iou": 1}
     images = build.load_images(specs["copy"], store)
     truth, real = images.test_a[..., 0] // 255, images.test_b[..., 0] // 128
-    assert found["bounds"]["fcn_pixel_accuracy"] == {"ceiling": pytest.approx((truth == real).mean())}
+    assert found["bounds"]["fcn_pixel_accuracy"] == {
+        "own targets": pytest.approx((truth == real).mean()),
+        "shuffled targets": pytest.approx((truth == np.roll(real, 5, axis=0)).mean()),
+    }
     assert set(found["bounds"]) == set(found["values"])
     assert len(found["protocol"]["metrics"]["fcn_mean_iou"]["scorer_sha256"]) == 64
 
@@ -232,11 +235,11 @@ def test_adaptation_stands_between_its_bounds_which_are_learned_once(benchmark_f
     found = {label: score(the_plan, store, specs[label]) for label in ("copy", "way")}
     bounds = [each["bounds"]["adaptation"] for each in found.values()]
     assert bounds[0] == bounds[1]
-    assert found["copy"]["values"]["adaptation"] == bounds[0]["floor"], "untranslated: the source alone"
+    assert found["copy"]["values"]["adaptation"] == bounds[0]["source only"], "untranslated"
     stamps = [each["protocol"]["metrics"]["adaptation"] for each in found.values()]
     assert stamps[0] == stamps[1], "they may stand in one column"
     assert (stamps[0]["classes"], stamps[0]["learned_from"], stamps[0]["steps"]) == (2, 8, 4)
-    assert len(list(store.feature_cache.glob("adaptation-*"))) == 3, "floor, ceiling, and one translation"
+    assert len(list(store.feature_cache.glob("adaptation-*"))) == 4, "three without a translation, and one with"
 
 
 def test_what_needs_no_networks_loads_none(benchmark_file: Write) -> None:

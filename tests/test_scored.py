@@ -28,7 +28,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             Image.new("RGB", (32, 32), (i * 40, 0, 0)).save(tmp_path / "set" / part / f"{i}.png")
 
 
-def make(write: Write, data: str, metrics: str = "", methods: str = "copy, oracle, munit, cyclegan, cvae", protocol: str = "offline") -> plan.Plan:  # fmt: skip
+def make(write: Write, data: str, metrics: str = "", methods: str = "copy, oracle, munit, cyclegan, cvae", protocol: str = "offline", layout: str = "by-name") -> plan.Plan:  # fmt: skip
     rows = ", ".join(
         f"{name}: {{{{{'' if name in ('copy', 'oracle') else 'preset: tiny'}}}}}" for name in methods.split(", ")
     )
@@ -36,7 +36,7 @@ def make(write: Write, data: str, metrics: str = "", methods: str = "copy, oracl
     text = f"""
         seeds: 1
         data:
-          set: {{{{source: folder, path: set, layout: by-name, size: 32, {data}}}}}
+          set: {{{{source: folder, path: set, layout: {layout}, size: 32, {data}}}}}
         methods: {{{{{rows}}}}}
         evaluation: {{{{protocol: {protocol}{named}}}}}
     """
@@ -76,13 +76,18 @@ def test_label_maps_as_inputs_have_the_scorers_metrics(benchmark_file: Write) ->
     assert found["oracle"] == ("kid",)
 
 
+def test_without_a_scorer_its_metrics_take_pairs_to_train_one_on(benchmark_file: Write) -> None:
+    found = rows(make(benchmark_file, f"direction: BtoA, {PALETTE}", "fcn_mean_iou", "copy, munit"))
+    assert found == {"copy": ("fcn_mean_iou",), "munit": ("fcn_mean_iou",)}
+
+
 @pytest.mark.parametrize(
     ("data", "metrics", "options", "problem"),
     [
         ("", "kid, mean_iou", {}, r"benchmark\.yaml:6: evaluation\.metrics\.1: metric 'mean_iou' needs targets that are label maps, and data set 'set' declares no `palette`"),
         (f"direction: BtoA, {PALETTE}", "mean_iou", {}, "'mean_iou' needs targets that are label maps, and data set 'set' has them on the other side in this direction"),
         (PALETTE, "fcn_mean_iou", {"protocol": SCORER}, "'fcn_mean_iou' needs inputs that are label maps, and data set 'set' has them on the other side"),
-        (f"direction: BtoA, {PALETTE}", "fcn_mean_iou", {}, r"'fcn_mean_iou' needs a segmentation network; name its file in the protocol \(`scorer: segment\.py`\)"),
+        (f"direction: BtoA, {PALETTE}", "fcn_mean_iou", {"layout": "unpaired"}, r"'fcn_mean_iou' needs a segmentation network, and data set 'set' has no pairs to train one on; name its file in the protocol \(`scorer: segment\.py`\)"),
         ("", "adaptation", {}, "'adaptation' needs the class of each image, and data set 'set' does not tell it; declare it with `labels`"),
         ("", "diversity", {"methods": "copy, cyclegan"}, r":6: evaluation\.metrics\.0: metric 'diversity' is of multimodal methods \(.*munit.*\), and there is none here"),
         ("metrics: [kid, cycle]", "", {"methods": "copy, cvae"}, r":4: data\.set\.metrics\.1: metric 'cycle' is of bidirectional methods \(cyclegan, .*\), and there is none here"),

@@ -2,7 +2,8 @@
 
 A small network is trained on training images of A, translated to B, with A's labels, and tested on the real test images
 of B. The same network trained on A as it is ("source only") is the floor, and on real training images of B the ceiling,
-as in the comparisons of Hoffman et al. (CyCADA, ICML 2018) and Bousmalis et al. (PixelDA, CVPR 2017).
+as in the comparisons of Hoffman et al. (CyCADA, ICML 2018) and Bousmalis et al. (PixelDA, CVPR 2017). Between them
+stands what needs no translation: the network trained on A as it is, while its features adapt to B (`dann`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
+from i2ibench.metrics import dann
 from i2ibench.metrics.features import full_precision
 from i2ibench.metrics.kept import kept
 from i2ibench.metrics.material import Labelled
@@ -49,19 +51,24 @@ def adaptation_values(
 ) -> dict[str, np.ndarray]:
     """Which test images (N, H, W, 3) are recognised, 1.0 or 0.0 each, float64 (N,), after learning from ...
 
-    ... "translated" images, the "source" domain as it is, and the "target" domain itself. All are kept in `cache`, so
-    that the last two are computed once for all trials of a data set.
+    ... "translated" images, the "source" domain as it is, that and the "target" domain without labels ("dann"), and the
+    "target" domain itself. All are kept in `cache`, so that the last three are computed once for all trials of a data
+    set.
     """
-    domains = {
+    domains: dict[str, tuple[np.ndarray, ...]] = {
         "translated": (labelled.translated, labelled.source_labels),
         "source": (labelled.source, labelled.source_labels),
+        "dann": (labelled.source, labelled.source_labels, labelled.target),
         "target": (labelled.target, labelled.target_labels),
     }
     about = SETTINGS, labelled.classes, steps, torch.device(device).type, torch.__version__
     found = {}
-    for name, (images, labels) in domains.items():
-        learn = partial(recognised, images, labels, test, labelled.test_labels, labelled.classes, steps, device)
-        found[name] = kept(cache, "adaptation", about, (images, labels, test, labelled.test_labels), learn)
+    for name, (images, labels, *unlabelled) in domains.items():
+        learn = partial(
+            recognised, images, labels, test, labelled.test_labels, labelled.classes, steps, device, *unlabelled
+        )
+        of = images, labels, *unlabelled, test, labelled.test_labels
+        found[name] = kept(cache, "adaptation", (*about, dann.SETTINGS) if unlabelled else about, of, learn)
     return found
 
 
@@ -73,21 +80,30 @@ def recognised(
     classes: int,
     steps: int,
     device: str,
+    unlabelled: np.ndarray | None = None,
 ) -> np.ndarray:
     """Train on `images`, and say for each test image whether its class was found: float64 (N,) of 1 and 0.
 
+    Where there are `unlabelled` images of the target domain, the features adapt to them (`dann`).
     The same on every call: weights and batches come from a fixed seed, and the caller's random state is left alone.
     """
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=cuda), full_precision(), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(SEED)
         network = classifier(classes).to(device)
+        adapted = dann.Loss(network).to(device) if unlabelled is not None else None
         x, y = _seen(images, device), torch.from_numpy(labels).to(device)
-        optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+        of_target = x if unlabelled is None else _seen(unlabelled, device)
+        optimiser = torch.optim.Adam((adapted or network).parameters(), LEARNING_RATE)
         decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
-        for rows in _batches(len(x), steps):
+        batches = zip(_batches(len(x), steps), _batches(len(of_target), steps, SEED + 1), strict=True)
+        for step, (rows, others) in enumerate(batches):
             optimiser.zero_grad()
-            cross_entropy(network(x[rows]), y[rows]).backward()
+            if adapted is None:
+                loss = cross_entropy(network(x[rows]), y[rows])
+            else:
+                loss = adapted(x[rows], y[rows], of_target[others], step / steps)
+            loss.backward()
             optimiser.step()
             decay.step()
         with torch.no_grad():
@@ -113,9 +129,9 @@ def _seen(images: np.ndarray, device: str) -> Tensor:
     return torch.cat(parts)
 
 
-def _batches(count: int, steps: int) -> Iterator[np.ndarray]:
+def _batches(count: int, steps: int, seed: int = SEED) -> Iterator[np.ndarray]:
     """Rows of each step's batch: shuffled epochs one after the other."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     rows = np.empty(0, np.int64)
     for _ in range(steps):
         while len(rows) < BATCH:

@@ -16,7 +16,7 @@ class Metric:
     network: the pretrained network it looks through, if any: the protocol's feature extractor, or its LPIPS network.
     needs: what it cannot do without. "pairs": a target for each output. Of the method: "styles" (multimodal), "cycle"
         (bidirectional). Of the data set: a "palette", class "labels", the "truths" of a one-to-many task. Of the
-        protocol: a segmentation "scorer".
+        protocol, or learned from pairs: a segmentation "scorer", which looks at what was made of label maps.
     default: whether it is scored where `metrics:` names none.
     """
 
@@ -232,8 +232,8 @@ METRICS = {
             higher_is_better=True,
             kind="image",
             needs=frozenset({"scorer"}),
-            description="Share of pixels of the outputs that the protocol's segmentation network gives the class that "
-            "the input label map has there (FCN-score; Isola et al., CVPR 2017)",
+            description="Share of pixels of the outputs that a segmentation network gives the class that the input "
+            "label map has there (FCN-score; Isola et al., CVPR 2017)",
         ),
         Metric(
             name="fcn_class_accuracy",
@@ -259,7 +259,8 @@ METRICS = {
             kind="image",
             needs=frozenset({"labels"}),
             description="Share of real test images of B that a small classifier recognises which learned from training "
-            "images of A, translated, with A's labels; beside it the floor (A untranslated) and the ceiling (real B)",
+            "images of A, translated, with A's labels; beside it the floor (A untranslated), DANN (Ganin et al., JMLR "
+            "2016) and the ceiling (real B with its labels)",
         ),
     )
 }

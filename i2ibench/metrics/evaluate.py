@@ -39,7 +39,7 @@ OF_PAIRS: dict[str, Callable[[ImageSet, ImageSet, Protocol, str, int], np.ndarra
 class Scores:
     """values: metric -> score. per_image: metric -> float64 (N,), for metrics of images.
 
-    bounds: metric -> {"floor": value, "ceiling": value}, what could be had from real images.
+    bounds: metric -> {what: value}, what is had without a method, from real images.
     stamp: what the numbers depend on (`metrics.stamp`).
     intervals: metric -> {"low", "high", "level", "kind", "how"}, and "std" where it has one (`metrics.intervals`).
     """

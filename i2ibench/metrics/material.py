@@ -27,6 +27,14 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class RealPairs:
+    """Training pairs for the FCN-score's network, uint8 (N, H, W, 3) each: label maps, and what belongs to them."""
+
+    maps: np.ndarray
+    targets: np.ndarray
+
+
+@dataclass(frozen=True)
 class Material:
     """Images are uint8 (..., H, W, 3). What a metric needs and is None here cannot be scored.
 
@@ -41,6 +49,7 @@ class Material:
     palette: Palette | None = None
     labelled: Labelled | None = None
     truths: np.ndarray | None = None
+    pairs: RealPairs | None = None
     scale: int = 1
 
 

@@ -44,6 +44,7 @@ class Extractor:
     resize: str
     label: str = ""
     caution: str = ""
+    revision: int = 0  # of how it is computed here, on top of REVISION: raise it if features alone could move
 
 
 EXTRACTORS = {
@@ -54,6 +55,7 @@ EXTRACTORS = {
         input_size=299,
         resizable=False,
         resize="bilinear as in TensorFlow 1.x, no antialiasing (torch-fidelity)",
+        revision=1,
     ),
     "vgg16-relu5_3": Extractor(
         asset="vgg16-features",
@@ -70,6 +72,7 @@ EXTRACTORS = {
 CLEAN_RESIZE = "bicubic, antialiased, each channel as float32 (PIL, as clean-fid)"
 
 LPIPS_ASSETS = {"alex": "alexnet-features", "vgg": "vgg16-features"}
+SEGMENTER_STEPS = 500
 
 
 class Protocol(Settings):
@@ -94,6 +97,9 @@ class Protocol(Settings):
     diversity_inputs: int = Field(100, ge=1, description="test images that are translated with several styles")
     diversity_pairs: int = Field(19, ge=1, description="pairs of translations of each of them (MUNIT's)")
     adaptation_steps: int = Field(500, ge=1, description="training steps of the classifiers of the adaptation score")
+    segmenter_steps: int = Field(
+        SEGMENTER_STEPS, ge=1, description="training steps of the FCN-score's network, where there is no scorer"
+    )
     border: int | None = Field(
         None,
         ge=0,
@@ -101,7 +107,8 @@ class Protocol(Settings):
     )
     scorer: str | None = Field(
         None,
-        description="a Python file that defines segment(images), for the FCN-score; relative to the benchmark file",
+        description="a Python file that defines segment(images), for the FCN-score; relative to the benchmark file "
+        "(default: a small network learns from the data set's training pairs)",
     )
 
     @model_validator(mode="after")
@@ -114,6 +121,11 @@ class Protocol(Settings):
     def size(self) -> int:
         """Edge of the images that the extractor sees, in pixels."""
         return self.input_size or EXTRACTORS[self.extractor].input_size
+
+    @property
+    def revision(self) -> int:
+        """Of the computation of scores of sets."""
+        return REVISION + EXTRACTORS[self.extractor].revision
 
     @property
     def resize_rule(self) -> str:
@@ -164,12 +176,14 @@ class Protocol(Settings):
         content = self.model_dump(mode="json", exclude={"name", "input_size", "scorer"})
         if self.border is None:
             del content["border"]  # then it hangs on the data set, which the trial's own id covers
+        if self.segmenter_steps == SEGMENTER_STEPS:
+            del content["segmenter_steps"]  # as in the keys of before there was a segmenter
         weights = {name: ASSETS[name].sha256 for name in self.assets(METRICS)}
         if self.scorer is not None:
             weights["scorer"] = scorer.sha256(self.scorer)
-        return hashlib.sha256(json.dumps([REVISION, self.size, content, weights], sort_keys=True).encode()).hexdigest()[
-            :12
-        ]
+        return hashlib.sha256(
+            json.dumps([self.revision, self.size, content, weights], sort_keys=True).encode()
+        ).hexdigest()[:12]
 
 
 PROTOCOLS = {

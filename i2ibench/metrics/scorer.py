@@ -16,9 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
 from i2ibench.errors import ConfigError, TrialError
+from i2ibench.lazy import np
 
 BATCH = 16  # images that segment() gets at once
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from i2ibench.errors import ConfigError
-from i2ibench.metrics import adaptation, intervals, labelmaps, scorer
+from i2ibench.metrics import adaptation, dann, intervals, labelmaps, scorer, segmenter
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.diversity import diversity_values
 from i2ibench.metrics.features import full_precision
@@ -23,12 +24,14 @@ from i2ibench.metrics.material import Material
 from i2ibench.metrics.modes import NEAR, mode_values
 from i2ibench.metrics.protocol import Protocol
 
+SOURCE_ONLY, DANN, TRAINED_ON_TARGETS = "source only", "DANN", "trained on targets"  # beside the adaptation score
+SHUFFLED, REAL = "shuffled targets", "own targets"  # real images beside the FCN-score: its floor and its ceiling
 OF_MAPS = ("pixel_accuracy", "class_accuracy", "mean_iou")
 
 
 @dataclass
 class Special:
-    """What `evaluate` adds to its scores; bounds: metric -> {"floor": value, "ceiling": value}, of real images."""
+    """What `evaluate` adds to its scores; bounds: metric -> {what: value}, what is had without a method."""
 
     values: dict[str, float] = field(default_factory=dict)
     per_image: dict[str, np.ndarray] = field(default_factory=dict)
@@ -66,7 +69,10 @@ def require(metrics: Collection[str], protocol: Protocol, material: Material) ->
         "palette": ("a palette of targets that are label maps", targets),
         "truths": ("known answers to each input", material.truths is not None),
         "labels": ("class labels", material.labelled is not None),
-        "scorer": ("a scorer in the protocol and inputs that are label maps", bool(protocol.scorer) and sources),
+        "scorer": (
+            "inputs that are label maps, and a scorer in the protocol or training pairs",
+            sources and bool(protocol.scorer or material.pairs),
+        ),
     }
     for name in metrics:
         for need in sorted(METRICS[name].needs - {"pairs"}):
@@ -107,14 +113,14 @@ def scores(
         truth, output = labelmaps.decode(reference, palette), labelmaps.decode(generated, palette)
         found.add_maps("", labelmaps.confusions(truth, output, len(palette.names)), metrics)
     if any(f"fcn_{name}" in metrics for name in OF_MAPS):
-        _fcn(found, generated, reference, metrics, protocol, cache, material, paired)
+        _fcn(found, generated, reference, metrics, protocol, device, cache, material, paired)
     if "adaptation" in metrics:
         assert material.labelled is not None
         right = adaptation.adaptation_values(material.labelled, reference, protocol.adaptation_steps, device, cache)
         found.add_mean("adaptation", right["translated"])
         found.bounds["adaptation"] = {
-            "floor": float(right["source"].mean()),
-            "ceiling": float(right["target"].mean()),
+            name: float(right[key].mean())
+            for name, key in ((SOURCE_ONLY, "source"), (DANN, "dann"), (TRAINED_ON_TARGETS, "target"))
         }
     return found
 
@@ -125,28 +131,46 @@ def _fcn(
     reference: np.ndarray,
     metrics: Collection[str],
     protocol: Protocol,
+    device: str,
     cache: Path | None,
     material: Material,
     paired: bool,
 ) -> None:
-    """The scorer's classes of outputs against the inputs' own; those of real targets, where paired, are the ceiling."""
-    palette, file = material.palette, protocol.scorer
+    """The scorer's classes of outputs against the inputs' own; beside them, where paired, those of the real targets.
+
+    A target of another input is the floor, each input's own the ceiling.
+    """
+    palette = material.palette
     assert palette is not None
-    assert file is not None
     assert material.inputs is not None
     classes = len(palette.names)
     truth = labelmaps.decode(material.inputs, palette)
+    who, segment = _scorer(protocol, material, reference.shape[1], device, cache)
     with full_precision():
-        output = scorer.segmented(file, generated, classes)
-    found.add_maps("fcn_", labelmaps.confusions(truth, output, classes), metrics)
-    if paired:
-        segment = partial(scorer.segmented, file, reference, classes)
-        with full_precision():
-            real = kept(cache, "scorer", (scorer.sha256(file), classes), [reference], segment)
-        ceiling = labelmaps.scores(labelmaps.confusions(truth, real, classes).sum(axis=0))
-        found.bounds |= {
-            f"fcn_{name}": {"ceiling": float(ceiling[name])} for name in OF_MAPS if f"fcn_{name}" in metrics
-        }
+        found.add_maps("fcn_", labelmaps.confusions(truth, segment(generated), classes), metrics)
+        if not paired:
+            return
+        real = kept(cache, "scorer", (who, classes), [reference], lambda: segment(reference))
+    for bound, seen in ((SHUFFLED, np.roll(real, len(real) // 2, axis=0)), (REAL, real)):
+        of_bound = labelmaps.scores(labelmaps.confusions(truth, seen, classes).sum(axis=0))
+        for name in (name for name in OF_MAPS if f"fcn_{name}" in metrics):
+            found.bounds.setdefault(f"fcn_{name}", {})[bound] = float(of_bound[name])
+
+
+def _scorer(
+    protocol: Protocol, material: Material, size: int, device: str, cache: Path | None
+) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
+    """A checksum of the segmentation network, and what gives the classes of images: the protocol's, or one trained."""
+    assert material.palette is not None
+    classes = len(material.palette.names)
+    if protocol.scorer is not None:
+        return scorer.sha256(protocol.scorer), partial(scorer.segmented, protocol.scorer, classes=classes)
+    assert material.pairs is not None
+    labels = labelmaps.decode(material.pairs.maps, material.palette)
+    steps = protocol.segmenter_steps
+    weights = segmenter.trained(material.pairs.targets, labels, classes, size, steps, device, cache)
+    who = hashlib.sha256(weights.tobytes()).hexdigest()
+    return who, partial(segmenter.segmented, weights, classes=classes, device=device)
 
 
 def entries(lpips: dict[str, Any], protocol: Protocol, material: Material) -> dict[str, dict[str, Any]]:
@@ -165,13 +189,19 @@ def entries(lpips: dict[str, Any], protocol: Protocol, material: Material) -> di
         colours = dict(zip(palette.names, (list(colour) for colour in palette.colours), strict=True))
         maps = {"palette": colours, "decoding": "nearest colour in RGB", "over": "all pixels of the set", **numpy}
         found |= dict.fromkeys(OF_MAPS, maps)
+        by: dict[str, Any] | None = None
         if protocol.scorer is not None:
-            found |= dict.fromkeys(
-                [f"fcn_{name}" for name in OF_MAPS], maps | {"scorer_sha256": scorer.sha256(protocol.scorer)}
-            )
+            by = {"scorer_sha256": scorer.sha256(protocol.scorer)}
+        elif material.pairs is not None:
+            of_network = {"segmenter_steps": protocol.segmenter_steps, "torch version": version("torch")}
+            by = segmenter.SETTINGS | {"segmenter_learned_from": len(material.pairs.maps)} | of_network
+        if by is not None:
+            found |= dict.fromkeys([f"fcn_{name}" for name in OF_MAPS], maps | by)
     if material.labelled is not None:
         of = material.labelled
-        found["adaptation"] = adaptation.SETTINGS | {
+        found["adaptation"] = {
+            **adaptation.SETTINGS,
+            **dann.SETTINGS,
             "steps": protocol.adaptation_steps,
             "classes": of.classes,
             "learned_from": len(of.source),

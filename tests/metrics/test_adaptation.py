@@ -52,7 +52,7 @@ def test_the_same_twice_whatever_the_random_state_and_leaves_it_alone(labelled) 
 
 def test_more_steps_are_another_score_and_what_is_known_is_read(labelled, tmp_path: Path, monkeypatch) -> None:
     expected = adaptation.adaptation_values(*labelled, STEPS, "cpu", tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
     learned = []
     monkeypatch.setattr(adaptation, "recognised", lambda *arguments: learned.append(arguments) or np.zeros(40))
     again = adaptation.adaptation_values(*labelled, STEPS, "cpu", tmp_path)
@@ -60,11 +60,11 @@ def test_more_steps_are_another_score_and_what_is_known_is_read(labelled, tmp_pa
         np.testing.assert_array_equal(again[name], values)
     assert not learned
     adaptation.adaptation_values(*labelled, STEPS + 1, "cpu", tmp_path)
-    assert len(learned) == 3
+    assert len(learned) == 4
     material, test = labelled
     other = Labelled(**(vars(material) | {"translated": material.translated + 1}))
     adaptation.adaptation_values(other, test, STEPS, "cpu", tmp_path)
-    assert len(learned) == 4, "floor and ceiling are those of all trials"
+    assert len(learned) == 5, "what is had without a translation is that of all trials"
 
 
 def test_at_most_two_thousand_images_evenly_spaced() -> None:

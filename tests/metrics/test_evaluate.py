@@ -66,7 +66,7 @@ def test_each_image_passes_each_network_once(generated: np.ndarray, reference: n
             lambda _, inputs: seen[name].extend(image.numpy().tobytes() for x in inputs for image in x)
         )
 
-    watch("extractor", features.extractor(SMALL.extractor, SMALL.size, False, "cpu"))
+    watch("extractor", features.extractor(SMALL.extractor, SMALL.size, "cpu"))
     watch("lpips", images.lpips_network("alex", "cpu"))
     try:
         evaluate(generated, reference, [*SETS, *PAIRS], SMALL, paired=True, cache=tmp_path)

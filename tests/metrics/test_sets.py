@@ -109,8 +109,13 @@ def test_inception_equals_torch_fidelity(
     assert "rank-deficient" in ours.stamp["warnings"][0]
     expected = FeatureExtractorInceptionV3("whole", ["2048"], feature_extractor_weights_path=weights_file())
     whole = torch.from_numpy(blobs(2, 299, seed=3)).permute(0, 3, 1, 2)  # of the network's size: nothing to resize
-    resized = features.extractor("inception-v3-compat", 299, True, "cpu")
-    torch.testing.assert_close(resized(whole.float())[0], expected(whole)[0], rtol=0, atol=0)
+    network, small = (
+        features.extractor("inception-v3-compat", 299, "cpu"),
+        torch.from_numpy(blobs(2, 40, seed=4)[:, :, :33].copy()),
+    )
+    for images in (whole, small.permute(0, 3, 1, 2)):
+        torch.testing.assert_close(network(images)[0], expected(images)[0], rtol=2e-5, atol=1e-6)
+    assert torch.equal(network(whole.float())[0], network(whole)[0])
 
 
 def test_vgg_feature_is_torchvisions_relu5_3(weights: None, reference: np.ndarray) -> None:
