@@ -46,33 +46,33 @@ def export(file: Path, to: Path, protocol: str | None = None) -> Path:
 def _csv(plan: Plan, store: Store, built: Built) -> bytes:
     from i2ibench.report import tables
 
-    return str(tables.to_frame(built.boards).to_csv(index=False)).encode()
+    return str(tables.to_frame(built.tables).to_csv(index=False)).encode()
 
 
 def _parquet(plan: Plan, store: Store, built: Built) -> bytes:
     from i2ibench.report import tables
 
-    return bytes(tables.to_frame(built.boards).to_parquet(None, index=False))
+    return bytes(tables.to_frame(built.tables).to_parquet(None, index=False))
 
 
 def _markdown(plan: Plan, store: Store, built: Built) -> bytes:
     from i2ibench.report import tables
 
-    return tables.to_markdown(plan.name, built.boards).encode()
+    return tables.to_markdown(plan.name, built.tables).encode()
 
 
 def _latex(plan: Plan, store: Store, built: Built) -> bytes:
     from i2ibench.report import latex
 
-    return latex.render(plan.name, built.boards).encode()
+    return latex.render(plan.name, built.tables).encode()
 
 
 def _json(plan: Plan, store: Store, built: Built) -> bytes:
-    from i2ibench import results
+    from i2ibench import frames
     from i2ibench.report import tables
 
-    rows = json.loads(str(tables.to_frame(built.boards).to_json(orient="records", double_precision=15)))
-    content = {"name": plan.name, "protocols": results.stamps(plan, store), "rows": rows}
+    rows = json.loads(str(tables.to_frame(built.tables).to_json(orient="records", double_precision=15)))
+    content = {"name": plan.name, "protocols": frames.stamps(plan, store), "rows": rows}
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
 
 

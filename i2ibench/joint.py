@@ -1,13 +1,15 @@
-"""Several benchmarks on one board: their plans made one, after a check that their scores can stand in one table."""
+"""Several runs on one board: their plans made one, after a check that their scores can stand in one table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from i2ibench import benchmark
+from i2ibench import benchmark, changes, record
+from i2ibench.changes import Compared
 from i2ibench.data import cache
 from i2ibench.errors import ConfigError
 from i2ibench.metrics.catalog import METRICS
@@ -16,66 +18,92 @@ from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial, require_writable
 
 if TYPE_CHECKING:
-    from i2ibench.statistics import Comparison
+    from i2ibench.data.images import Images
 
 Runs = Sequence[tuple[Plan, Store]]
 
 
 class Stores(Store):
-    """Several stores that look like one: each trial lies in the store of its own benchmark."""
+    """Several stores that look like one: each trial lies, maybe under another id, in the store of its own run."""
 
-    def __init__(self, first: Store, homes: Mapping[str, Store]) -> None:
+    def __init__(self, first: Store, homes: Mapping[str, tuple[Store, str]]) -> None:
         super().__init__(first.path)
         self._homes = homes
 
     def trial(self, trial_id: str) -> Trial:
-        home = self._homes.get(trial_id)
-        return super().trial(trial_id) if home is None else home.trial(trial_id)
+        if trial_id not in self._homes:
+            return super().trial(trial_id)
+        home, own_id = self._homes[trial_id]
+        return home.trial(own_id)
 
 
 @dataclass(frozen=True)
-class Change:
-    """One row by one score in two benchmarks, where they do not stand on the same trials."""
+class Joint:
+    """Several runs as one plan."""
 
-    data: str
-    comparison: Comparison
-    title: str
+    plan: Plan
+    store: Stores
+    names: tuple[str, ...]  # of the runs
+    twins: dict[str, tuple[str, ...]]  # a label that runs share, on other trials each -> its rows, in their order
 
 
-def compare(files: Sequence[Path], out: Path) -> tuple[Path, list[Change]]:
-    """Write one report of several benchmark files into `out`; return its page, and what differs between equal names.
+def compare(runs: Sequence[str | Path], out: Path) -> tuple[Path, Compared]:
+    """Write one report of several runs into `out`; return its page, and what differs between rows of equal name.
+
+    Args:
+        runs: each a benchmark file, FILE@STORE for a file with another store than its own, or the folder of a report.
+        out: the folder of the joint report.
 
     Raises:
-        ConfigError: fewer than two files, or their protocols or data sets differ.
+        ConfigError: fewer than two runs, or their protocols or data sets differ.
         ResultsError: scores of one column were made under different protocols.
+        StoreError: a folder is no report that can be compared, or a store is not there.
     """
-    if len(files) < 2:
-        raise ConfigError("compare takes two benchmark files or more")
-    runs = [benchmark.load(file) for file in files]
-    the_plan, store, twins = join(runs)
+    if len(runs) < 2:
+        raise ConfigError("compare takes two runs or more: benchmark files, FILE@STORE, or folders of reports")
+    given = [str(run) for run in runs]
+    opened = [_open(run) for run in given]
+    joint = join(opened, given)
     require_writable(out, "--to")
     from i2ibench.report import build, write
 
-    images = {}
+    built = build(joint.plan, joint.store)
+    compared = changes.find(opened, joint, built.boards)
+    command = " ".join(["i2ibench compare", *map(shlex.quote, given), "--to", shlex.quote(str(out))])
+    page = write(joint.plan, joint.store, _images(opened), out, command, built=built, compared=compared)
+    return page, compared
+
+
+def _open(run: str) -> tuple[Plan, Store]:
+    if Path(run).is_dir():
+        return record.load(Path(run))
+    file, at, folder = run.rpartition("@")
+    if not at or Path(run).exists():
+        return benchmark.load(run)
+    plan, _ = benchmark.load(file)
+    if not Path(folder).is_dir():
+        raise ConfigError(f"{run}: there is no store {folder}; after the @ stands a folder of trials")
+    return replace(plan, store=folder), Store(folder)
+
+
+def _images(runs: Runs) -> dict[str, Images]:
+    """Those of the data sets that are at hand: a report may come from a machine that has others."""
+    images: dict[str, Images] = {}
     for plan, home in runs:
         for label, entry in plan.data.items():
-            if label not in images:
+            if label not in images and not isinstance(home, record.Recorded):
                 images[label] = cache.load(entry.source, home.data_cache)
-    command = " ".join(["i2ibench compare", *map(str, files), "--to", str(out)])
-    page = write(the_plan, store, images, out, command)
-    changes = [
-        Change(board.data, one, next(column.title for column in board.columns if column.name == one.metric))
-        for board in build(the_plan, store).boards
-        for one in board.comparisons
-        if twins.get(one.a) is not None and twins.get(one.a) == twins.get(one.b)
-    ]
-    return page, changes
+    return images
 
 
-def join(runs: Runs) -> tuple[Plan, Stores, dict[str, str]]:
-    """One plan over all trials, the stores they lie in, and the common name of rows that several benchmarks have.
+def join(runs: Runs, given: Sequence[str] | None = None) -> Joint:
+    """One plan over all trials, the stores they lie in, and the rows that several runs have under one name.
 
-    Rows of equal name stay one if they stand on the same trials; else each is followed by the name of its benchmark.
+    Rows of equal name stay one if they stand on the same trials; else each is followed by the name of its run. A trial
+    that two stores hold with other results or costs is two.
+
+    Args:
+        given: what the runs were asked for by, where their own names do not tell them apart.
     """
     (first, _), *others = runs
     for other, _ in others:
@@ -85,44 +113,87 @@ def join(runs: Runs) -> tuple[Plan, Stores, dict[str, str]]:
                 f"({first.protocol.name} and {other.protocol.name}); give both the same `protocol:`, and run "
                 "`i2ibench evaluate` on the one you changed"
             )
-    names = _names([plan for plan, _ in runs])
-    twins: dict[str, str] = {}
-    homes: dict[str, Store] = {}
+    names = _names([plan for plan, _ in runs], given)
+    own, homes = _homes(runs)
+    shared = _shared(runs, own)
+    twins: dict[str, list[str]] = {}
     trials: dict[tuple[str, str, str], TrialSpec] = {}
-    shared = _shared(runs)
-    for (plan, store), name in zip(runs, names, strict=True):
+    for (plan, _), name, ids in zip(runs, names, own, strict=True):
         for spec in plan.trials:
             label = spec.label
             if not spec.reference and spec.label not in shared:
                 label = f"{spec.label} ({name})"
-                twins[label] = spec.label
-            if store.trial(spec.id).result() is not None or spec.id not in homes:
-                homes[spec.id] = store
-            trials.setdefault((label, spec.data, spec.id), replace(spec, label=label))
+                if label not in twins.setdefault(spec.label, []):
+                    twins[spec.label].append(label)
+            new = ids[spec.id]
+            trained_as = spec.trained_as if new == spec.id else f"{spec.trained_as} ({name})"
+            trials.setdefault((label, spec.data, new), replace(spec, label=label, id=new, trained_as=trained_as))
     joined = replace(
         first,
         name=" and ".join(names),
-        trials=tuple(trials.values()),
+        trials=tuple(_without_copies(trials.values())),
         skipped=tuple(dict.fromkeys(skip for plan, _ in runs for skip in plan.skipped)),
         data=_data([plan for plan, _ in runs]),
-        text="\n".join(f"# {plan.file}\n{plan.text}" for plan, _ in runs),
+        text="\n".join(f"# {name}: {plan.file}\n{plan.text}" for (plan, _), name in zip(runs, names, strict=True)),
     )
-    return joined, Stores(runs[0][1], homes), twins
+    return Joint(joined, Stores(runs[0][1], homes), names, {label: tuple(rows) for label, rows in twins.items()})
 
 
-def _names(plans: Sequence[Plan]) -> list[str]:
-    """A name for each benchmark: its own, or its file where several have that."""
+def _homes(runs: Runs) -> tuple[list[dict[str, str]], dict[str, tuple[Store, str]]]:
+    """For each run the ids of its trials here, and where each of these lies under what id."""
+    own: list[dict[str, str]] = []
+    homes: dict[str, tuple[Store, str]] = {}
+    for i, (plan, store) in enumerate(runs):
+        ids: dict[str, str] = {}
+        for spec in plan.trials:
+            key = spec.score_key(plan.key)
+            before = homes.get(spec.id)
+            ids[spec.id] = spec.id
+            if before is not None:
+                mine, theirs = _outcome(store.trial(spec.id), key), _outcome(before[0].trial(spec.id), key)
+                if mine is not None and theirs is not None and mine != theirs:
+                    ids[spec.id] = f"{spec.id} ({i + 1})"
+                elif mine is None:
+                    continue
+            if before is None or ids[spec.id] != spec.id or store.trial(spec.id).result() is not None:
+                homes[ids[spec.id]] = store, spec.id
+        own.append(ids)
+    return own, homes
+
+
+def _outcome(trial: Trial, key: str) -> tuple[Any, Any] | None:
+    """What two copies of a trial share, and two trainings of it do not; None while it is not trained."""
+    result = trial.result()
+    return None if result is None else (result.get("cost"), (trial.scores(key) or {}).get("values"))
+
+
+def _without_copies(trials: Iterable[TrialSpec]) -> Iterator[TrialSpec]:
+    """The trials, each seed of a reference row once: two machines score the same rows."""
+    seen: set[tuple[str, str, int]] = set()
+    for spec in trials:
+        place = spec.label, spec.data, spec.seed
+        if not spec.reference or place not in seen:
+            seen.add(place)
+            yield spec
+
+
+def _names(plans: Sequence[Plan], given: Sequence[str] | None) -> tuple[str, ...]:
+    """A name for each run: its benchmark's own, or what it was asked for by where several have that."""
     own = [plan.name for plan in plans]
-    return [plan.name if own.count(plan.name) == 1 else plan.file for plan in plans]
+    told = given or [plan.file for plan in plans]
+    names = tuple(name if own.count(name) == 1 else other for name, other in zip(own, told, strict=True))
+    if len(set(names)) < len(names):
+        raise ConfigError(f"compare was given {max(names, key=names.count)} twice; name two different runs")
+    return names
 
 
-def _shared(runs: Runs) -> set[str]:
-    """Labels that one benchmark alone has, or that stand on the same trials in all that have them."""
+def _shared(runs: Runs, own: Sequence[Mapping[str, str]]) -> set[str]:
+    """Labels that one run alone has, or that stand on the same trials in all that have them."""
     by_label: dict[str, list[frozenset[str]]] = {}
-    for plan, _ in runs:
+    for (plan, _), ids in zip(runs, own, strict=True):
         for label in {spec.label for spec in plan.trials}:
-            ids = frozenset(spec.id for spec in plan.trials if spec.label == label)
-            by_label.setdefault(label, []).append(ids)
+            found = frozenset(ids[spec.id] for spec in plan.trials if spec.label == label)
+            by_label.setdefault(label, []).append(found)
     return {label for label, sets in by_label.items() if len(set(sets)) == 1}
 
 

@@ -149,7 +149,7 @@ def _do(step: _Step) -> None:
             stack.enter_context(held)
         if step.kind == "score":
             for key in step.keys:
-                _copy_scores(step.source.path / "scores", home / "scores", key)
+                _copy_scores(step.source.path, home, key)
             return
         home.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=home.parent, prefix=".merging-")))
@@ -160,8 +160,8 @@ def _do(step: _Step) -> None:
 
 
 def _copy_scores(source: Path, home: Path, key: str) -> None:
-    """Values per image first: the scores are there when all of it is."""
-    for name in (f"{key}.npz", f"{key}.json"):
+    """Curves and values per image first: the scores are there when all of it is."""
+    for name in (f"points/{key}.json", f"scores/{key}.npz", f"scores/{key}.json"):
         if (source / name).exists():
             with atomic_write(home / name, "wb") as file, (source / name).open("rb") as given:
                 shutil.copyfileobj(given, file)

@@ -8,9 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit  # what scipy.stats.t.ppf calls; scipy.stats alone takes a second to import
+from scipy.special import (  # what scipy.stats.t.ppf calls; scipy.stats alone takes a second to import
+    ndtr,
+    stdtr,
+    stdtrit,
+)
 
 CONFIDENCE = 0.95
+EXACT = 50  # images up to which scipy takes the exact distribution of signed ranks
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,9 @@ def compare(
     scores: Mapping[str, Mapping[int, float]],
     images: Mapping[str, np.ndarray],
     higher_is_better: bool,
+    pairs: Iterable[tuple[str, str]] | None = None,
 ) -> list[Comparison]:
-    """Every pair of methods by one metric, corrected for their number (Holm).
+    """Every pair of methods by one metric, or some pairs, corrected for their number (Holm).
 
     Where some pairs share two seeds, those that do not have no p: one training must not count for more than several.
     Where none do, p is over images alone.
@@ -128,10 +134,11 @@ def compare(
     Args:
         scores: method -> seed -> score.
         images: method -> value of each test image (N,), the mean over seeds; empty for a metric of sets.
+        pairs: those to compare, of methods that have scores.
     """
     found = [
         _compare_two(metric, a, b, scores, images, 1.0 if higher_is_better else -1.0)
-        for a, b in itertools.combinations(scores, 2)
+        for a, b in (itertools.combinations(scores, 2) if pairs is None else pairs)
     ]
     several = any(one.p_seeds is not None for one in found)  # then what stands on one training is not tested
     worst = [
@@ -183,16 +190,23 @@ def _t_test(differences: Summary) -> float:
 def signed_rank(differences: np.ndarray) -> tuple[float, float]:
     """Wilcoxon's signed-rank test of paired differences: two-sided p, and the rank-biserial correlation.
 
-    Differences of 0 are left out; if all are, p is 1 and the correlation 0.
+    Differences of 0 are left out; if all are, p is 1 and the correlation 0. p is that of `scipy.stats.wilcoxon`, whose
+    normal approximation for more than EXACT differences is spelled out here: a large report makes thousands of them.
     """
-    from scipy.stats import rankdata, wilcoxon  # takes a second to import
-
     nonzero = differences[differences != 0]
-    if not len(nonzero):
+    n = len(nonzero)
+    if not n:
         return 1.0, 0.0
-    placed = rankdata(np.abs(nonzero))
-    effect = float(placed @ np.sign(nonzero) / placed.sum())
-    return float(wilcoxon(nonzero).pvalue), effect
+    _, places, ties = np.unique(np.abs(nonzero), return_inverse=True, return_counts=True)
+    ranked = (np.cumsum(ties) - (ties - 1) / 2)[places]  # equal ones share the mean of their ranks
+    above, total = float(ranked[nonzero > 0].sum()), n * (n + 1) / 2
+    effect = 2 * above / total - 1
+    if n <= EXACT:
+        from scipy.stats import wilcoxon  # takes a second to import
+
+        return float(wilcoxon(nonzero).pvalue), effect
+    variance = n * (n + 1) * (2 * n + 1) / 24 - float((ties.astype(float) ** 3 - ties).sum()) / 48
+    return float(2 * ndtr(-abs(above - total / 2) / variance**0.5)), effect
 
 
 def holm(ps: Sequence[float]) -> np.ndarray:

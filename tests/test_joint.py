@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from i2ibench import benchmark, joint
+from i2ibench import benchmark, joint, report
 from i2ibench.cli import app
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, StoreError
 from i2ibench.plan import Plan
 from i2ibench.store import Store
 
@@ -60,28 +61,28 @@ def finish(plan: Plan, store: Store, ssim: float) -> None:
 
 def test_rows_of_the_same_trials_stay_one_and_others_are_told_apart(file: Write) -> None:
     runs = [benchmark.load(file("old", 0.1)), benchmark.load(file("new", 0.2))]
-    plan, _, twins = joint.join(runs)
-    assert {spec.label for spec in plan.trials} == {"copy", "same", "tiny (old)", "tiny (new)"}
-    assert twins == {"tiny (old)": "tiny", "tiny (new)": "tiny"}
-    assert len(plan.trials) == 1 + 3 * 3
-    assert "# " + runs[0][0].file in plan.text
+    made = joint.join(runs)
+    assert {spec.label for spec in made.plan.trials} == {"copy", "same", "tiny (old)", "tiny (new)"}
+    assert made.twins == {"tiny": ("tiny (old)", "tiny (new)")}
+    assert len(made.plan.trials) == 1 + 3 * 3
+    assert f"# old: {runs[0][0].file}" in made.plan.text
 
 
 def test_each_trial_is_found_in_its_own_store(file: Write) -> None:
     runs = [benchmark.load(file("old", 0.1)), benchmark.load(file("new", 0.2))]
     finish(*runs[1], ssim=0.7)
-    plan, store, _ = joint.join(runs)
-    for spec in plan.trials:
-        assert (store.trial(spec.id).result() is not None) == (spec.label != "tiny (old)"), spec.label
+    made = joint.join(runs)
+    for spec in made.plan.trials:
+        assert (made.store.trial(spec.id).result() is not None) == (spec.label != "tiny (old)"), spec.label
 
 
 def test_the_command_writes_one_page_and_says_what_changed(file: Write, tmp_path: Path) -> None:
     files = [file("old", 0.1), file("new", 0.2)]
     for path, ssim in zip(files, (0.3, 0.6), strict=True):
         finish(*benchmark.load(path), ssim=ssim)
-    page, changes = joint.compare(files, tmp_path / "joint")
+    page, compared = joint.compare(files, tmp_path / "joint")
     assert page == tmp_path / "joint/index.html"
-    by_metric = {change.comparison.metric: change.comparison for change in changes}
+    by_metric = {change.comparison.metric: change.comparison for change in compared.scores}
     assert by_metric["ssim"].winner == "tiny (new)"
     assert by_metric["psnr"].winner is None
     table = pd.read_csv(tmp_path / "joint/leaderboard.csv").set_index("label")
@@ -89,6 +90,70 @@ def test_the_command_writes_one_page_and_says_what_changed(file: Write, tmp_path
     said = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["compare", *map(str, files), "--to", str(tmp_path / "again")])
     assert said.exit_code == 0
     assert "is better" in said.output
+    assert [(one.what, one.where, one.values) for one in compared.differences] == [("params.lr", "", ("0.1", "0.2"))]
+    assert "What changed" in page.read_text(encoding="utf-8")
+
+
+def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_their_costs(
+    file: Write, tmp_path: Path
+) -> None:
+    path = file("old", 0.1)
+    plan, first = benchmark.load(path)
+    second = Store(tmp_path / "elsewhere")
+    finish(plan, first, ssim=0.4)
+    finish(plan, second, ssim=0.7)
+    for spec in plan.trials:
+        if spec.label == "tiny":  # the others are copies, as `merge` would have made them
+            hardware = {"processor": "a faster one", "host": "x"}
+            cost = {"parameters": 84, "train_seconds": 5.0}
+            second.trial(spec.id).write_result({"id": spec.id, "cost": cost, "provenance": {"hardware": hardware}})
+            cost = {"parameters": 84, "train_seconds": 50.0}
+            hardware = {"processor": "a slow one", "host": "y"}
+            first.trial(spec.id).write_result({"id": spec.id, "cost": cost, "provenance": {"hardware": hardware}})
+        else:
+            shutil.copytree(first.trial(spec.id).path, second.trial(spec.id).path, dirs_exist_ok=True)
+    other = f"{path}@{tmp_path / 'elsewhere'}"
+    page, compared = joint.compare([path, other], tmp_path / "joint")
+    assert compared.names == (str(path), other)
+    table = pd.read_csv(page.with_name("leaderboard.csv")).set_index("label")
+    assert set(table.index) == {"copy", "same", f"tiny ({path})", f"tiny ({other})"}
+    assert table.loc[f"tiny ({path})", "train_seconds"] == 50
+    assert table.loc[f"tiny ({other})", "train_seconds"] == 5
+    assert {one.cost: one.values for one in compared.costs} == {"parameters": (84, 84), "train_seconds": (50, 5)}
+    assert ("hardware.processor", ("a slow one", "a faster one")) in [(d.what, d.values) for d in compared.differences]
+    assert not compared.same_hardware
+    assert compared.differences[0].what == "trained anew (same settings and code)"
+    best = {change.comparison.winner for change in compared.scores if change.comparison.metric == "ssim"}
+    assert best == {f"tiny ({other})"}
+    with pytest.raises(ConfigError, match="there is no store nowhere"):
+        joint.compare([path, f"{path}@nowhere"], tmp_path / "joint")
+    with pytest.raises(ConfigError, match=r"was given .*old\.yaml twice"):
+        joint.compare([path, path], tmp_path / "joint")
+
+
+def test_reports_are_compared_without_their_stores_and_say_the_same(file: Write, tmp_path: Path) -> None:
+    files = [file("old", 0.1), file("new", 0.2)]
+    for path, ssim in zip(files, (0.3, 0.6), strict=True):
+        finish(*benchmark.load(path), ssim=ssim)
+    _, expected = joint.compare(files, tmp_path / "of-files")
+    folders = []
+    for path in files:
+        plan, store = benchmark.load(path)
+        report.write(plan, store, {}, tmp_path / plan.name)
+        folders.append(tmp_path / plan.name)
+        shutil.rmtree(store.path)
+    page, found = joint.compare(folders, tmp_path / "of-reports")
+    assert found.differences == expected.differences
+    assert found.scores == expected.scores
+    pd.testing.assert_frame_equal(
+        pd.read_csv(page.with_name("leaderboard.csv")), pd.read_csv(tmp_path / "of-files/leaderboard.csv")
+    )
+    (folders[0] / "trials.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(StoreError, match=r"trials.parquet: cannot be read \("):
+        joint.compare(folders, tmp_path / "of-reports")
+    (folders[0] / "trials.parquet").unlink()
+    with pytest.raises(StoreError, match=r"has no trials.parquet, .* draw the report again"):
+        joint.compare(folders, tmp_path / "of-reports")
 
 
 @pytest.mark.parametrize(
@@ -108,5 +173,5 @@ def test_what_cannot_stand_in_one_table_is_refused(file: Write, other: dict[str,
 
 
 def test_one_file_is_nothing_to_compare(file: Write, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="two benchmark files or more"):
+    with pytest.raises(ConfigError, match="two runs or more"):
         joint.compare([file("old", 0.1)], tmp_path)

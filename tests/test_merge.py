@@ -74,12 +74,15 @@ def test_scores_of_one_training_are_added_up(stores: tuple[Path, Path, Path]) ->
     a, b, to = stores
     trial(to, "one", scores={"k": {"ssim": 0.5}})
     trial(a, "one", scores={"k": {"ssim": 0.5, "psnr": 11.0}})
+    points = {20: {"seconds": 1.0, "values": {"psnr": 9.0}, "protocol": {}}}
+    Store(a).trial("one").write_points("k", points)
     trial(b, "one", scores={"l": {"ssim": 0.4}})
     result = (to / "one/result.json").read_bytes()
     assert merge([a, b], to) == Merged(scored=2)
     made = Store(to).trial("one")
     assert made.scores("k")["values"] == {"ssim": 0.5, "psnr": 11.0}  # type: ignore[index]
     assert made.scores("l")["values"] == {"ssim": 0.4}  # type: ignore[index]
+    assert made.points("k") == points, "and what its networks scored on their way"
     assert made.per_image("l")["ssim"].tolist() == [0.0, 1.0]
     assert (to / "one/result.json").read_bytes() == result
     assert not list((to / "one").glob("lease-*"))

@@ -117,6 +117,18 @@ def test_signed_rank_is_scipys_and_its_effect_is_kerbys() -> None:
     assert signed_rank(np.zeros(9)) == (1.0, 0.0)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_signed_rank_of_many_differences_is_scipys_with_ties_and_without(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tied = rng.integers(-9 + seed, 10, int(rng.integers(80, 200))).astype(float)  # some are 0
+    for differences in (tied, rng.normal(0.1 * seed, 1, 51 + seed)):
+        nonzero = differences[differences != 0]
+        p, effect = signed_rank(differences)
+        assert p == pytest.approx(scipy.stats.wilcoxon(nonzero, method="asymptotic", correction=False).pvalue)
+        ranks = scipy.stats.rankdata(np.abs(nonzero))
+        assert effect == pytest.approx(float(ranks @ np.sign(nonzero) / ranks.sum()))
+
+
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=8).filter(lambda values: np.std(values) > 1e-3))
 def test_the_test_over_seeds_is_scipys_paired_t(values: list[float]) -> None:
     scores = {"a": dict(enumerate(values)), "b": dict.fromkeys(range(len(values)), 0.0)}

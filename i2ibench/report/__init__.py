@@ -5,39 +5,50 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from i2ibench import results
+from i2ibench import frames, learning, record
 from i2ibench.errors import StoreError
 from i2ibench.report import (
+    budget,
     curves,
+    human,
     latex,
     leaderboard,
     overall,
     page,
+    parallel,
     published,
     ranking,
     samples,
     scores,
     significance,
+    steps,
     tables,
     tradeoff,
+    words,
 )
 from i2ibench.report.drawing import SHOWN
+from i2ibench.report.once import Once
 from i2ibench.report.page import Sources
+from i2ibench.report.parallel import Make
 from i2ibench.report.style import Looks
+from i2ibench.study import analysis
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from i2ibench.changes import Compared
     from i2ibench.data.source import Images
     from i2ibench.plan import Plan
     from i2ibench.report.board import Board
     from i2ibench.report.drawing import Drawing
+    from i2ibench.report.overall import Overall
     from i2ibench.store import Store
 
 
@@ -51,6 +62,12 @@ class Built:
     table: pd.DataFrame
     boards: list[Board]
     per_image: dict[str, dict[str, dict[str, np.ndarray]]]  # data set -> label -> metric -> (seeds, images)
+    standings: Overall | None  # over all data sets
+
+    @property
+    def tables(self) -> list[Board]:
+        """The boards, and those of the means over the ways of a set of several domains."""
+        return [*self.boards, *(self.standings.means if self.standings else ())]
 
 
 def build(plan: Plan, store: Store) -> Built:
@@ -59,13 +76,15 @@ def build(plan: Plan, store: Store) -> Built:
     Raises:
         ResultsError: scores of one column were made under different protocols.
     """
-    table = results.frame(plan, store)
+    table = frames.frame(plan, store)
     boards, per_image = [], {}
-    for board in leaderboard.build(table, plan, results.stamps(plan, store), results.bounds(plan, store)):
-        per_image[board.data] = results.per_image(plan, store, board.data, significance.tested(board))
-        board = replace(board, published=published.of(plan, board.data))
+    judged = {found.data: found for found in analysis.of_plan(plan, store)}
+    for board in leaderboard.build(table, plan, frames.stamps(plan, store), frames.bounds(plan, store)):
+        per_image[board.data] = frames.per_image(plan, store, board.data, significance.tested(board))
+        board = replace(board, published=published.of(plan, board.data), human=judged.get(board.data))
         boards.append(significance.compared(board, per_image[board.data]))
-    return Built(table, boards, per_image)
+    ways = {label: data.way_of for label, data in plan.data.items() if data.way_of}
+    return Built(table, boards, per_image, overall.build(boards, ways))
 
 
 def write(
@@ -77,6 +96,8 @@ def write(
     figured: int | None = None,
     *,
     live: bool = False,
+    built: Built | None = None,
+    compared: Compared | None = None,
 ) -> Path:
     """Draw the report of a plan from what the store holds by now, finished or not, and return its index.html.
 
@@ -89,38 +110,50 @@ def write(
         figured: so many data sets, from the first of the plan, get figures; by default all, or FIGURED of more than
             MANY. The page says so where there are more.
         live: for `i2ibench serve`, with a place for the progress.
+        built: what `build` gave for this plan and store, where it is there already.
+        compared: for `i2ibench compare`, what differs between the runs.
 
     Raises:
         ResultsError: scores of one column were made under different protocols.
         StoreError: the folder cannot be written.
     """
-    built = build(plan, store)
-    boards = built.boards
-    standings = overall.build(boards, {label: data.way_of for label, data in plan.data.items() if data.way_of})
-    labels = {spec.label: spec.reference for spec in plan.trials}
+    store = Once(store)
+    built = built or build(plan, store)
+    boards, standings = built.boards, built.standings
+    labels = {row.label: True for board in boards for row in board.references}
+    labels |= {spec.label: spec.reference for spec in plan.trials}
     looks = Looks([label for label, reference in labels.items() if not reference], [n for n, r in labels.items() if r])
     sources = Sources(plan, store, images, looks)
     if figured is None:
         figured = FIGURED if len(boards) > MANY else len(boards)
-    drawings = {
-        board.data: _draw(board, built.per_image[board.data], sources) if i < figured else []
+    points = learning.points(plan, store)
+    makes = {
+        board.data: _figures(board, boards, built.per_image[board.data], points, sources) if i < figured else []
         for i, board in enumerate(boards)
     }
-    over_data = ranking.diagram(standings, looks) if standings else None
+    over_data: list[Make] = [partial(ranking.diagram, standings, looks)] if standings else []
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".aside-") as aside:
             made = Path(aside)
             (made / "figures").mkdir()
-            for drawing in (*([over_data] if over_data else []), *itertools.chain(*drawings.values())):
-                drawing.save(made / "figures")
-            tables.to_frame(boards).to_csv(made / "leaderboard.csv", index=False)
+            saved = iter(parallel.save([*itertools.chain(*makes.values()), *over_data], made / "figures"))
+            drawings = {
+                data: [one for _, one in zip(figures, saved, strict=False) if one] for data, figures in makes.items()
+            }
+            tables.to_frame(built.tables).to_csv(made / "leaderboard.csv", index=False)
             tables.comparisons(boards).to_csv(made / "comparisons.csv", index=False)
-            (made / "leaderboard.md").write_text(tables.to_markdown(plan.name, boards), encoding="utf-8")
-            (made / "leaderboard.tex").write_text(latex.render(plan.name, boards), encoding="utf-8")
+            (made / "leaderboard.md").write_text(tables.to_markdown(plan.name, built.tables), encoding="utf-8")
+            (made / "leaderboard.tex").write_text(latex.render(plan.name, built.tables), encoding="utf-8")
             built.table.to_parquet(made / "results.parquet", index=False)
-            over = page.Over(standings, over_data)
-            content = page.render(sources, boards, over, drawings, made / "figures", command, figured, live=live)
+            record.save(plan, store, built.per_image, made)
+            (made / "summary.txt").write_text(words.summary(boards), encoding="utf-8")
+            if len(points):
+                points.to_csv(made / "curves.csv", index=False)
+            over = page.Over(standings, next(saved, None))
+            content = page.render(
+                sources, boards, over, drawings, made / "figures", command, figured, live=live, compared=compared
+            )
             (made / "index.html").write_text(content, encoding="utf-8")
             _publish(made, out)
     except OSError as error:
@@ -130,21 +163,38 @@ def write(
     return out / "index.html"
 
 
-def _draw(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]], sources: Sources) -> list[Drawing]:
+def _figures(
+    board: Board,
+    boards: Sequence[Board],
+    per_image: Mapping[str, Mapping[str, np.ndarray]],
+    points: pd.DataFrame,
+    sources: Sources,
+) -> list[Make]:
+    """What makes each figure of a data set, in the order of the page; they are made later, maybe elsewhere."""
     plan, store, looks = sources.plan, sources.store, sources.looks
     images = sources.images.get(board.data)
-    points = results.curves(plan, store, board.data, [row.label for row in board.rows][:SHOWN])
-    drawn = [
-        *([samples.grid(board, plan, store, images, looks, per_image)] if images else []),
-        *([make(board, plan, store, images, looks) for make in (samples.styles, samples.cycles)] if images else []),
-        scores.scores(board, looks),
-        scores.distributions(board, per_image, looks),
-        scores.agreement(board, looks),
-        tradeoff.tradeoff(board, looks),
-        curves.curves(board, points, looks),
-        curves.budget(board, plan, looks),
+    of_images: list[Make] = [
+        partial(samples.grid, board, plan, store, images, looks, per_image),
+        *(partial(make, board, plan, store, images, looks) for make in (samples.styles, samples.cycles)),
+    ] if images else []  # fmt: skip
+    return [
+        partial(human.drawing, board, looks),
+        *of_images,
+        partial(scores.scores, board, looks),
+        partial(scores.distributions, board, per_image, looks),
+        partial(scores.agreement, board, looks),
+        partial(tradeoff.tradeoff, board, looks),
+        partial(curves.metrics, board, points[points["data"] == board.data], looks),
+        partial(_losses, board, sources),
+        partial(budget.steps, board, plan, looks),
+        partial(budget.images, board, boards, plan, looks),
+        partial(steps.steps, board, plan, looks),
     ]
-    return [drawing for drawing in drawn if drawing is not None]
+
+
+def _losses(board: Board, sources: Sources) -> Drawing | None:
+    labels = [row.label for row in board.rows][:SHOWN]
+    return curves.curves(board, frames.curves(sources.plan, sources.store, board.data, labels), sources.looks)
 
 
 def _publish(made: Path, out: Path) -> None:

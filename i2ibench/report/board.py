@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from i2ibench.statistics import Comparison, Summary
+from i2ibench.study.analysis import Findings
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,6 @@ class Column:
     group: str = "Cost"
     unranked: str = ""  # why it has no part in the mean rank
     unsound: bool = False  # shown, but nobody is best by it
-    bounds: Mapping[str, float] = field(default_factory=dict)  # "floor" and "ceiling" of its own, where it has them
 
     @property
     def arrow(self) -> str:
@@ -35,12 +35,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Note:
-    """A trouble that a finished training had, and how it shows."""
+    """What is wrong with a finished training, or with a row as a whole, and how it shows."""
 
     label: str
-    seed: int
+    seed: int | None  # None: of the row, whatever the seed
     flag: str
     reason: str
+
+    @property
+    def said(self) -> str:
+        return self.reason if self.seed is None else f"seed {self.seed}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,10 @@ class Row:
 
     @property
     def flags(self) -> dict[str, str]:
-        """Each flag of its trials, with the reasons by seed."""
+        """Each flag of the row and its trials, with the reasons by seed."""
         reasons: dict[str, list[str]] = {}
         for note in self.notes:
-            reasons.setdefault(note.flag, []).append(f"seed {note.seed}: {note.reason}")
+            reasons.setdefault(note.flag, []).append(note.said)
         return {flag: "; ".join(of_seeds) for flag, of_seeds in reasons.items()}
 
 
@@ -102,13 +106,22 @@ class Published:
     metric: str
     value: float
     source: str
+    cite: str  # the same in two words
     kind: str  # "paper" | "re-run"
     protocol: str  # what it depends on that may be otherwise here
+
+    @property
+    def name(self) -> str:
+        """What it is called in a figure."""
+        return f"{self.method}{f' {self.variant}' if self.variant else ''}, {self.cite}"
 
 
 @dataclass(frozen=True)
 class Board:
-    """The leaderboard of one data set: ranked rows best first, then the reference rows."""
+    """The leaderboard of one data set: ranked rows best first, then the reference rows.
+
+    Or the mean over all ways of a set of several domains, whose rows have no rank of their own.
+    """
 
     data: str
     slug: str  # the data set's label as part of a file name; no two boards have the same
@@ -119,6 +132,8 @@ class Board:
     compared: tuple[str, ...] = ()  # the rows that were tested against each other
     comparisons: tuple[Comparison, ...] = ()
     published: tuple[Published, ...] = ()  # shown beside the rows, never ranked with them
+    ways: int = 1  # more than one: how many data sets this is the mean over
+    human: Findings | None = None  # what raters said, where there was a study
 
     @property
     def ranked(self) -> tuple[Column, ...]:

@@ -62,7 +62,7 @@ def _letter(letter: str) -> str:
 def cell(row: Row, column: Column) -> str:
     """Mean and half-width; bold where best, underlined where tied with the best."""
     summary = row.cells.get(column.name)
-    if summary is None or (column.kind == "cost" and row.reference):
+    if summary is None:
         return "--"
     if column.kind == "cost":
         return escape(number(column, summary.mean))

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from i2ibench import statistics
+from i2ibench.frames import COSTS
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.report.board import Board, Column, Interval, Note, Problem, Row
-from i2ibench.results import COSTS
+from i2ibench.report.drawing import listed
 from i2ibench.statistics import Summary
 
 if TYPE_CHECKING:
     from i2ibench.plan import Plan
+
+
+BELOW_COPY = "worse than copy"
 
 
 def build(
@@ -30,9 +34,9 @@ def build(
     """One board per data set of the plan.
 
     Args:
-        results: from `results.frame`.
-        stamps: from `results.stamps`; they say where FID is unsound.
-        bounds: from `results.bounds`; of metrics that are read between a floor and a ceiling.
+        results: from `frames.frame`.
+        stamps: from `frames.stamps`; they say where FID is unsound.
+        bounds: from `frames.bounds`; what some metrics know of how well one does without a method.
     """
     slugs: list[str] = []
     for data in plan.data:
@@ -46,8 +50,14 @@ def build(
 
 
 def _bounded(board: Board, bounds: Mapping[str, Mapping[str, float]]) -> Board:
-    columns = tuple(replace(column, bounds=bounds.get(column.name, {})) for column in board.columns)
-    return replace(board, columns=columns)
+    """With a reference row for each thing that was scored without a method, in the columns that know it."""
+    cells: dict[str, dict[str, statistics.Summary | None]] = {}
+    for column in board.scores:
+        for name, value in bounds.get(column.name, {}).items():
+            label = f"{name} (no method)" if name in board.labels else name
+            cells.setdefault(label, {})[column.name] = statistics.summarise([value])
+    rows = [Row(label, "", True, 0, 0, "done", of_row) for label, of_row in cells.items()]
+    return replace(board, references=(*board.references, *rows))
 
 
 def rank_deficient(stamp: Mapping[str, Any]) -> bool:
@@ -79,17 +89,38 @@ def _board(data: str, slug: str, results: pd.DataFrame, plan: Plan, deficient: b
     positions = statistics.mean_ranks(means[list(counted)], counted)
     unsound = {"fid"} if deficient else set()
     best = {m: _best(means[m], METRICS[m].higher_is_better) for m in metrics if m not in unsound}
-    return Board(
-        data,
-        slug,
-        _columns(metrics, plan.protocol.title, means, rows, unranked, unsound),
-        tuple(
-            _placed(ranked[str(label)], float(rank), frozenset(m for m, labels in best.items() if label in labels))
-            for label, rank in positions.items()
-        ),
-        tuple(row for row in rows.values() if row.reference),
-        tuple(_problems(results)),
+    columns = _columns(metrics, plan.protocol.title, means, rows, unranked, unsound)
+    placed = [
+        _placed(ranked[str(label)], float(rank), frozenset(m for m, labels in best.items() if label in labels))
+        for label, rank in positions.items()
+    ]
+    references = tuple(row for row in rows.values() if row.reference)
+    copy = next((row for row in references if row.method == "copy"), None)
+    judged = tuple(placed if copy is None else (_against_copy(row, copy, columns) for row in placed))
+    return Board(data, slug, columns, judged, references, tuple(_problems(results)))
+
+
+def _against_copy(row: Row, copy: Row, columns: Sequence[Column]) -> Row:
+    """The row, flagged where the input itself, unchanged, has the better mean on more than half of their scores."""
+    worse, better = beaten_by(row, copy, columns)
+    if len(worse) <= len(better):
+        return row
+    reason = (
+        f"the unchanged input has the better mean on {len(worse)} of {len(worse) + len(better)} scores "
+        f"({listed([column.title for column in worse])}; n = {row.seeds_done}, untested)"
     )
+    return replace(row, notes=(*row.notes, Note(row.label, None, BELOW_COPY, reason)))
+
+
+def beaten_by(row: Row, other: Row, columns: Sequence[Column]) -> tuple[list[Column], list[Column]]:
+    """The scores by which `other` has the better mean, and those by which it has not, of those that both have."""
+    found: tuple[list[Column], list[Column]] = ([], [])
+    for column in columns:
+        ours, theirs = row.cells.get(column.name), other.cells.get(column.name)
+        if column.kind == "score" and not column.unsound and ours is not None and theirs is not None:
+            worse = ours.mean < theirs.mean if column.higher_is_better else ours.mean > theirs.mean
+            found[0 if worse else 1].append(column)
+    return found
 
 
 def _unranked(metrics: Sequence[str], ranked: Mapping[str, Row], deficient: bool) -> dict[str, str]:
@@ -130,6 +161,8 @@ def _row(label: str, records: Sequence[Mapping[str, Any]]) -> Row:
     intervals: dict[str, list[Interval]] = {}
     for record in records:
         metric, value = record["metric"], record["value"]
+        if first["reference"] and record["kind"] == "cost":
+            continue  # it computes nothing that is worth a comparison, and no form of the report shows it
         cells.setdefault(metric, []).append(value)
         if record["kind"] == "score" and not math.isnan(value):
             seed = int(record["seed"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from i2ibench import statistics
-from i2ibench.report.board import Board, Column
-from i2ibench.statistics import FEWEST_DATA, FEWEST_METHODS, Friedman
+from i2ibench.report.board import Board, Column, Row
+from i2ibench.statistics import FEWEST_DATA, FEWEST_METHODS, Friedman, Summary
 
 
 @dataclass(frozen=True)
@@ -24,26 +25,6 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Average:
-    """One method over all ways of a set; a value for each column, None where it lacks a way."""
-
-    label: str
-    reference: bool
-    values: tuple[float | None, ...]
-    best: frozenset[str]  # the columns in which no method has a better mean
-
-
-@dataclass(frozen=True)
-class Means:
-    """The scores of a set of several domains, averaged over the ways from each to each other."""
-
-    data: str
-    ways: int
-    columns: tuple[Column, ...]
-    rows: tuple[Average, ...]
-
-
-@dataclass(frozen=True)
 class Overall:
     """The leaderboard over data sets, best mean place first."""
 
@@ -51,7 +32,7 @@ class Overall:
     standings: tuple[Standing, ...]
     friedman: Friedman | None
     missing: str  # what Friedman's test still lacks, as a sentence; "" if nothing
-    means: tuple[Means, ...] = ()
+    means: tuple[Board, ...] = ()  # of each set of several domains: its scores over all ways from one to another
 
 
 def build(boards: Sequence[Board], sets: Mapping[str, str] | None = None) -> Overall | None:
@@ -92,30 +73,68 @@ def build(boards: Sequence[Board], sets: Mapping[str, str] | None = None) -> Ove
     return Overall(tuple(places.columns), standings, test, "" if test else _missing(places.T), means)
 
 
-def _means(name: str, boards: Sequence[Board], order: Sequence[str]) -> Means:
+def _means(name: str, boards: Sequence[Board], order: Sequence[str]) -> Board:
     """The columns are those that all boards have; the rows stand in `order`, and references after them."""
     first, *others = boards
     columns = tuple(c for c in first.scores if all(c.name in {o.name for o in board.scores} for board in others))
-    references = dict.fromkeys(row.label for board in boards for row in board.references)
-    labels = [*(label for label in order if any(label == r.label for b in boards for r in b.rows)), *references]
-    values: dict[str, tuple[float | None, ...]] = {}
-    for label in labels:
-        rows = [row for board in boards for row in (*board.rows, *board.references) if row.label == label]
-        cells = [[row.cells.get(column.name) for row in rows] for column in columns]
-        values[label] = tuple(
-            sum(cell.mean for cell in each if cell) / len(boards) if len(rows) == len(boards) and all(each) else None
-            for each in cells
-        )
-    best: dict[str, set[str]] = {}
-    for i, column in enumerate(columns):
-        found = [v for label in labels if label not in references and (v := values[label][i]) is not None]
-        if found and not column.unsound:
-            top = max(found) if column.higher_is_better else min(found)
-            for label in labels:
-                if label not in references and values[label][i] == top:
-                    best.setdefault(label, set()).add(column.name)
-    rows_made = (Average(label, label in references, values[label], frozenset(best.get(label, ()))) for label in labels)
-    return Means(name, len(boards), columns, tuple(rows_made))
+    found: dict[str, list[Row]] = {}
+    for board in boards:
+        for row in (*board.rows, *board.references):
+            found.setdefault(row.label, []).append(row)
+    rows = [_mean_row(found[label], columns, len(boards)) for label in order if label in found]
+    best = {column.name: _best(column, rows) for column in columns if not column.unsound}
+    return Board(
+        f"{name}, mean of {len(boards)} ways",
+        f"{first.slug}-mean",
+        columns,
+        tuple(replace(row, best=frozenset(m for m, labels in best.items() if row.label in labels)) for row in rows),
+        tuple(_mean_row(each, columns, len(boards)) for each in found.values() if each[0].reference),
+        ways=len(boards),
+    )
+
+
+def _mean_row(rows: Sequence[Row], columns: Sequence[Column], ways: int) -> Row:
+    """One row over all ways; without a score where it lacks a way."""
+    whole = len(rows) == ways
+    return Row(
+        rows[0].label,
+        rows[0].method,
+        rows[0].reference,
+        min(row.seeds_done for row in rows) if whole else 0,
+        max(row.seeds for row in rows),
+        next((row.state for row in rows if row.state != "done"), "done" if whole else "missing"),
+        {
+            column.name: _average(column.name, rows) if whole else None
+            for column in columns
+            if all(column.name in row.cells for row in rows)
+        },
+        by_seed={column.name: _by_seed(column.name, rows) for column in columns},
+    )
+
+
+def _by_seed(metric: str, rows: Sequence[Row]) -> dict[int, float]:
+    """The mean of each seed's scores over the ways; empty where the ways have different seeds."""
+    first, *others = (row.by_seed.get(metric, {}) for row in rows)
+    if any(other.keys() != first.keys() for other in others):
+        return {}
+    return {seed: float(np.mean([value, *(other[seed] for other in others)])) for seed, value in sorted(first.items())}
+
+
+def _average(metric: str, rows: Sequence[Row]) -> Summary | None:
+    """Over seeds; the mean alone where the ways have different ones."""
+    cells = [cell for row in rows if (cell := row.cells[metric]) is not None]
+    if len(cells) < len(rows):
+        return None
+    if by_seed := _by_seed(metric, rows):
+        return statistics.summarise(by_seed.values())
+    mean = float(np.mean([cell.mean for cell in cells]))
+    return Summary(mean, None, None, min(cell.n for cell in cells), (mean,))
+
+
+def _best(column: Column, rows: Sequence[Row]) -> set[str]:
+    means = {row.label: cell.mean for row in rows if (cell := row.cells.get(column.name)) is not None}
+    top = (max if column.higher_is_better else min)(means.values(), default=None)
+    return {label for label, mean in means.items() if mean == top}
 
 
 def _missing(places: pd.DataFrame) -> str:

@@ -17,15 +17,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from i2ibench import __version__, results
+from i2ibench import __version__, frames
 from i2ibench.report import significance, words
 from i2ibench.report.board import Board
-from i2ibench.report.drawing import Drawing, listed
+from i2ibench.report.drawing import Saved, listed
 from i2ibench.report.overall import Overall
 from i2ibench.report.style import Looks
-from i2ibench.report.tables import DASH, duration, number, ranking_note
+from i2ibench.report.tables import DASH, amount, duration, number, ranking_note
+from i2ibench.study import words as human
 
 if TYPE_CHECKING:
+    from i2ibench.changes import Compared
     from i2ibench.data.source import Images
     from i2ibench.plan import Plan
     from i2ibench.store import Store
@@ -50,30 +52,34 @@ class Over:
     """What there is to say over all data sets."""
 
     standings: Overall | None
-    drawing: Drawing | None
+    drawing: Saved | None
 
 
 def render(
     sources: Sources,
     boards: Sequence[Board],
     over: Over,
-    drawings: Mapping[str, Sequence[Drawing]],
+    drawings: Mapping[str, Sequence[Saved]],
     folder: Path,
     command: str | None = None,
     figured: int | None = None,
     *,
     live: bool = False,
+    compared: Compared | None = None,
 ) -> str:
     """The page as text. `folder` holds the saved drawings, which are put into it; `figured` data sets have some.
 
-    `live` puts a frame on top for what `i2ibench serve` answers to `progress`.
+    `live` puts a frame on top for what `i2ibench serve` answers to `progress`; `compared` a section on what changed.
     """
     plan, store = sources.plan, sources.store
-    stamps = results.stamps(plan, store)
-    provenance = results.provenance(plan, store)
+    stamps = frames.stamps(plan, store)
+    provenance = frames.provenance(plan, store)
     return _template().render(
         name=plan.name,
         live=live,
+        compared=compared,
+        costs=frames.COSTS,
+        curves=(folder.parent / "curves.csv").exists(),
         version=__version__,
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
@@ -84,11 +90,13 @@ def render(
         figured=[board.data for board in boards][:figured],
         picture=lambda drawing: picture(drawing, folder),
         words=words,
+        human=human,
         groups=groups,
         ranking_note=ranking_note,
         win_matrix=significance.win_matrix,
         against_the_best=significance.against_the_best,
         number=number,
+        amount=amount,
         colours=sources.looks.colours,
         states=Counter(problem.state for board in boards for problem in board.problems),
         finished=sum(row.seeds_done for board in boards for row in (*board.rows, *board.references)),
@@ -100,10 +108,10 @@ def render(
         diffs=provenance.pop("git.diff", {}),
         provenance=provenance,
         seeds=sorted({spec.seed for spec in plan.trials}),
-        time={what: duration(seconds) for what, seconds in results.time_spent(plan, store).items()},
+        time={what: duration(seconds) for what, seconds in frames.time_spent(plan, store).items()},
         yaml=plan.text,
         file=Path(plan.file).name,
-        command=command or f"i2ibench report {shlex.quote(results.shown(Path(plan.file)))}",
+        command=command or f"i2ibench report {shlex.quote(frames.shown(Path(plan.file)))}",
     )
 
 
@@ -126,11 +134,11 @@ def flat(stamp: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A protocol stamp as lines of a table."""
     return [
         (key, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-        for key, value in results.flat(stamp)
+        for key, value in frames.flat(stamp)
     ]
 
 
-def picture(drawing: Drawing, folder: Path) -> str:
+def picture(drawing: Saved, folder: Path) -> str:
     """A data URI: pixels as PNG, everything else as SVG, which stays sharp at any size; what is heavy, as WebP."""
     suffix, kind = ("png", "png") if drawing.raster else ("svg", "svg+xml")
     content = (folder / f"{drawing.name}.{suffix}").read_bytes()

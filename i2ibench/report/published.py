@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from i2ibench.plan import Plan
 
 FILE = Path(__file__).with_name("published.yaml")
-ABOUT = ("source", "kind", "data", "direction", "domains", "resize", "protocol", "scores")  # keys of an entry
+# Keys of an entry.
+ABOUT = ("source", "kind", "cite", "checked", "data", "direction", "domains", "resize", "protocol", "scores")
 PAPERS = {"extractor": "inception-v3-compat", "lpips": "alex"}  # the networks of published FID and LPIPS
 
 
@@ -31,7 +32,14 @@ def of(plan: Plan, data: str) -> tuple[Published, ...]:
     entry = plan.data[data]
     return tuple(
         Published(
-            row["method"], row.get("variant", ""), metric, row[metric], one["source"], one["kind"], one["protocol"]
+            row["method"],
+            row.get("variant", ""),
+            metric,
+            row[metric],
+            one["source"],
+            one["cite"],
+            one["kind"],
+            one["protocol"],
         )
         for one in entries()
         if _agrees(one, entry.source)

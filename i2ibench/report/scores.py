@@ -26,7 +26,7 @@ def scores(board: Board, looks: Looks) -> Drawing | None:
     with house():
         columns = min(3, len(board.scores))
         lines = math.ceil(len(board.scores) / columns)
-        drawing = figure(11, lines * (0.9 + 0.3 * len(rows)))
+        drawing = figure(11, lines * (0.9 + 0.3 * (len(rows) + len({one.name for one in board.published}))))
         axes = drawing.subplots(lines, columns, squeeze=False, sharey=True)
         for ax, column in zip(axes.flat, board.scores, strict=False):
             _score_panel(ax, column, rows, board.published, looks)
@@ -40,7 +40,11 @@ def scores(board: Board, looks: Looks) -> Drawing | None:
         f"scores-{board.slug}",
         "Scores with their spread over seeds",
         "Each marker is one seed, each bar the mean of a method. Grey rows and dotted lines are the references."
-        + (" Hollow diamonds are published scores of the method; see the table of them." if board.published else "")
+        + (
+            " Hollow diamonds are published scores, under protocols of their own; see the table of them."
+            if board.published
+            else ""
+        )
         + left_out(board),
         f"Scores on {board.data}, one panel per metric. Best mean of each: {best}.",
         drawing,
@@ -77,26 +81,24 @@ def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], published: Seque
         points, x="value", y="row", hue="label", palette=looks.colours, ax=ax,
         s=52, alpha=0.75, edgecolor="white", linewidth=0.8, legend=False, zorder=4,
     )  # fmt: skip
-    for y, row in enumerate(rows):
-        for one in published:
-            if (one.metric, one.method, one.variant) == (column.name, row.method, ""):
-                ax.plot(one.value, y, marker="D", markersize=7, markerfacecolor="none", color=INK, zorder=5)
-    for bound, value in column.bounds.items():
-        ax.axvline(value, color=REFERENCE_COLOUR, linewidth=1.2, linestyle="--", zorder=1)
-        ax.text(value, 1, bound, transform=ax.get_xaxis_transform(), ha="center", va="bottom", size=8, color=MUTED)
-    ax.set(title=f"{column.title} {column.arrow}", xlabel=column.direction, ylabel="", ylim=(len(rows) - 0.4, -0.6))
-    ax.set_yticks(range(len(rows)), [shorten(row.label) for row in rows], color=INK)
+    names = list(dict.fromkeys(one.name for one in published))  # each a row of its own: its settings are its own
+    for one in published:
+        if one.metric == column.name:
+            y = len(rows) + names.index(one.name)
+            ax.plot(one.value, y, marker="D", markersize=6.5, markerfacecolor="none", color=INK, zorder=5)
+    labels = [*(shorten(row.label) for row in rows), *(shorten(name, 34) for name in names)]
+    ax.set(title=f"{column.title} {column.arrow}", xlabel=column.direction, ylabel="", ylim=(len(labels) - 0.4, -0.6))
+    ax.set_yticks(range(len(labels)), labels, color=INK)
     ax.grid(axis="y", visible=False)
     ax.xaxis.set_major_locator(MaxNLocator(5))
-    references = sum(row.reference for row in rows)
-    if 0 < references < len(rows):
-        ax.axhline(len(rows) - references - 0.5, color=RULE, linewidth=1)
+    for edge in {len(rows) - sum(row.reference for row in rows), len(rows)} - {0, len(labels)}:
+        ax.axhline(edge - 0.5, color=RULE, linewidth=1)
 
 
 def distributions(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]], looks: Looks) -> Drawing | None:
     """How the values of single images spread, one panel per metric that has them; all seeds together.
 
-    per_image: label -> metric -> (seeds, images), from `results.per_image`.
+    per_image: label -> metric -> (seeds, images), from `frames.per_image`.
     """
     rows = [row for row in top(board) if per_image.get(row.label)]
     columns = [c for c in board.scores if any(c.name in per_image[row.label] for row in rows)]
@@ -219,7 +221,7 @@ def _correlations(ax: Axes, columns: Sequence[Column], means: Mapping[str, np.nd
     )
     sns.heatmap(
         table, ax=ax, vmin=-1, vmax=1, cmap="vlag_r", annot=len(columns) < 10, fmt=".2f", linewidths=1.5, square=False,
-        cbar=False, annot_kws={"size": 9},
+        cbar=False, annot_kws={"size": 9}, xticklabels=titles, yticklabels=titles,
     )  # fmt: skip
     ax.set_title("Rank correlation of all scores")
     ax.tick_params(labelsize=8.5)

@@ -22,7 +22,7 @@ def tested(board: Board) -> list[str]:
 def compared(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]]) -> Board:
     """The board with the rows of `tested` compared in pairs, and the ties with the best marked.
 
-    per_image: label -> metric -> (seeds, images), from `results.per_image`.
+    per_image: label -> metric -> (seeds, images), from `frames.per_image`.
     """
     labels = tested(board)
     rows = [row for row in board.rows if row.label in labels]

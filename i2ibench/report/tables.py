@@ -18,9 +18,14 @@ def number(column: Column, value: float) -> str:
     """A value of a column as people read it: 4.2M parameters, 1.5 min, 0.123."""
     if column.kind == "score":
         return f"{value:.{column.decimals}f}"
-    if column.name == "parameters":
+    return amount(column.name, column.unit, value)
+
+
+def amount(cost: str, unit: str, value: float) -> str:
+    """A cost as people read it, without its unit where that stands at the head of the column."""
+    if cost == "parameters":
         return _short(value)
-    if column.unit == "s":
+    if unit == "s":
         return duration(value)
     return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"
 
@@ -62,12 +67,16 @@ def ranking_note(board: Board) -> str:
 
 
 def to_frame(boards: Sequence[Board]) -> pd.DataFrame:
-    """One row per data set and method. Per score: mean, `_sd`, `_half_width` (95 % Student t), `_n`; costs as means."""
+    """One row per data set and method. Per score: mean, `_sd`, `_half_width` (95 % Student t), `_n`; costs as means.
+
+    Reference rows have no costs. `ways`: over how many ways of a set of several domains a row is the mean.
+    """
     records = []
     for board in boards:
         for row in (*board.rows, *board.references):
             record: dict[str, object] = {
                 "data": board.data,
+                "ways": board.ways,
                 "label": row.label,
                 "method": row.method,
                 "reference": row.reference,
@@ -107,8 +116,6 @@ def to_markdown(name: str, boards: Sequence[Board]) -> str:
 
 def _markdown_table(board: Board) -> str:
     def cell(row: Row, column: Column) -> str:
-        if column.kind == "cost" and row.reference:  # which compute nothing worth a comparison
-            return DASH
         content = text(column, row.cells.get(column.name))
         mark = "**" if column.name in row.best else "_" if column.name in row.tied else ""
         return f"{mark}{content}{mark}"
@@ -118,7 +125,7 @@ def _markdown_table(board: Board) -> str:
             _name(row),
             f"{row.mean_rank:.2g}" if row.mean_rank is not None else DASH,
             *(cell(row, column) for column in board.columns),
-            f"{row.seeds_done}/{row.seeds}" if row.state == "done" else row.state.upper(),
+            row.state.upper() if row.state != "done" else f"{row.seeds_done}/{row.seeds}" if row.seeds else DASH,
         ]
         for row in (*board.rows, *board.references)
     ]
@@ -142,7 +149,10 @@ def _markdown_notes(board: Board) -> str:
         f"{problem.state.upper()}: {_plain(problem.reason)}{f' (log: {_plain(problem.log)})' if problem.log else ''}"
         for problem in board.problems
     ]
-    notes += [f"- {_plain(n.label)} (seed {n.seed}): {_plain(n.flag)}: {_plain(n.reason)}" for n in board.notes]
+    notes += [
+        f"- {_plain(n.label)}{'' if n.seed is None else f' (seed {n.seed})'}: {_plain(n.flag)}: {_plain(n.reason)}"
+        for n in board.notes
+    ]
     return "\n".join([notes[0], "", *notes[1:]]).rstrip()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.drawing import listed
+from i2ibench.report.leaderboard import BELOW_COPY, beaten_by
 from i2ibench.report.tables import DASH, number
 from i2ibench.statistics import CONFIDENCE, Comparison, t_quantile
 
@@ -112,6 +113,41 @@ def certainty(board: Board) -> str:
     if untested:
         said.append(f"On {listed(untested)} nothing can be tested: that takes two seeds.")
     return " ".join(said)
+
+
+def against_copy(board: Board) -> str:
+    """Who does worse than the reference `copy`, which does nothing, as a sentence; "" if nobody does."""
+    copy = next((row for row in board.references if row.method == "copy"), None)
+    if copy is None:
+        return ""
+    flagged = [row.label for row in board.rows if BELOW_COPY in row.flags]
+    scored = [row for row in board.rows if any(row.cells.get(column.name) for column in board.scores)]
+    beaten = [beaten_by(row, copy, board.scores) for row in scored]
+    nobody = [
+        column.title
+        for column in board.scores
+        if any(column in worse for worse, _ in beaten) and not any(column in better for _, better in beaten)
+    ]
+    said = []
+    if flagged:
+        verb = "does" if len(flagged) == 1 else "do"
+        said.append(f"On most scores {listed(flagged)} {verb} worse than {copy.label}, which changes nothing.")
+    if nobody:
+        said.append(f"On {listed(nobody)} no method beats {copy.label}{'' if flagged else ', which changes nothing'}.")
+    return " ".join(said)
+
+
+def summary(boards: Sequence[Board]) -> str:
+    """What the head of the page says of each data set, as lines for a terminal."""
+    lines = []
+    for board in boards:
+        won = [
+            f"{win.label} has the best mean {listed([f'{title} ({value})' for title, value in win.scores])}"
+            for win in wins(board)
+        ]
+        if won:
+            lines.append(f"{board.data}: {listed(won)}. {certainty(board)} {against_copy(board)}".strip())
+    return "".join(f"{line}\n" for line in lines)
 
 
 def seeds_note(board: Board) -> str:

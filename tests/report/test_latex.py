@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2ibench import results
+from i2ibench import frames
 from i2ibench.report import latex, leaderboard, significance
 
 NAMES = (
@@ -46,8 +46,8 @@ def made(benchmark: Any) -> str:
             last = replace(benchmark.plan.trials[-1], label=name)
             benchmark.plan = replace(benchmark.plan, trials=(*benchmark.plan.trials[:-1], last))
     benchmark.references()
-    boards = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    per_image = results.per_image(benchmark.plan, benchmark.store, "glyphs", NAMES)
+    boards = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    per_image = frames.per_image(benchmark.plan, benchmark.store, "glyphs", NAMES)
     return latex.render(NAMES[1], [significance.compared(board, per_image) for board in boards])
 
 

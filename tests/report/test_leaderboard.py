@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from i2ibench import results
-from i2ibench.report import leaderboard, tables
+from i2ibench import frames
+from i2ibench.report import leaderboard, tables, words
 from i2ibench.report.board import Board, Column
 from i2ibench.statistics import summarise
 
@@ -18,7 +19,7 @@ BAD = {"fid": 90.0, "kid": 0.20, "lpips": 0.4, "ssim": 0.4, "psnr": 10.0}
 
 
 def board(benchmark: Any) -> Board:
-    (only,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    (only,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     return only
 
 
@@ -36,6 +37,18 @@ def test_references_are_not_ranked_and_win_nothing(finished: Any) -> None:
     assert all(row.mean_rank is None and not row.best for row in made.references)
     assert made.rows[0].label == "pix2pix"
     assert "fid" in made.rows[0].best  # though oracle's is far lower
+
+
+def test_what_is_scored_without_a_method_stands_among_the_references(finished: Any) -> None:
+    bounds = {"glyphs": {"ssim": {"floor": 0.1, "copy": 0.2}, "psnr": {"floor": 5.0}, "cycle": {"floor": 0.0}}}
+    (made,) = leaderboard.build(frames.frame(finished.plan, finished.store), finished.plan, bounds=bounds)
+    floor, twin = made.references[2:]
+    assert (floor.label, twin.label) == ("floor", "copy (no method)"), "two rows of one name would be one"
+    means = {row.label: {name: cell.mean for name, cell in row.cells.items() if cell} for row in (floor, twin)}
+    assert means == {"floor": {"ssim": 0.1, "psnr": 5.0}, "copy (no method)": {"ssim": 0.2}}
+    assert floor.seeds == 0
+    assert not floor.best
+    assert "*floor*" in tables.to_markdown("benchmark", [made])
 
 
 def test_oracle_has_no_paired_scores(finished: Any) -> None:
@@ -138,3 +151,31 @@ def test_markdown_shows_names_as_they_are_and_says_what_failed(report: Path) -> 
     assert "DIVERGED: generator.kl became NaN at step 210" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+
+
+def test_a_row_that_copy_beats_on_most_scores_is_flagged_and_a_sentence_says_so(benchmark: Any) -> None:
+    benchmark.references()  # of copy: fid 190, kid 0.21, lpips 0.31, ssim 0.52, psnr 10.4
+    benchmark.finish(benchmark.spec("weak", 0), GOOD | {"kid": 0.3, "lpips": 0.5, "ssim": 0.1})
+    benchmark.finish(benchmark.spec("even", 0), GOOD | {"kid": 0.3, "lpips": 0.5})
+    stamps = {"glyphs": {}}
+    (made,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan, stamps)
+    weak, even = (next(row for row in made.rows if row.label == label) for label in ("weak", "even"))
+    assert even.flags == {}
+    assert list(weak.flags) == ["worse than copy"]
+    assert "on 3 of 5 scores (KID (VGG16), LPIPS and SSIM; n = 1, untested)" in weak.flags["worse than copy"]
+    assert words.against_copy(made) == (
+        "On most scores weak does worse than copy, which changes nothing. "
+        "On KID (VGG16) and LPIPS no method beats copy."
+    )
+    assert "weak does worse than copy" in words.summary([made])
+    assert "- weak: worse than copy: the unchanged input" in tables.to_markdown("x", [made])
+    assert words.against_copy(replace(made, references=())) == ""
+
+
+def test_reference_rows_have_no_costs_in_any_form(finished: Any) -> None:
+    made = board(finished)
+    table = tables.to_frame([made]).set_index("label")
+    costs = [column.name for column in made.columns if column.kind == "cost"]
+    assert costs
+    assert table.loc[["copy", "oracle"], costs].isna().all(axis=None)
+    assert table.loc["pix2pix", costs].notna().all()

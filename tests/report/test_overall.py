@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from i2ibench.report import overall
 from i2ibench.report.board import Board, Column, Row
-from i2ibench.statistics import Summary
+from i2ibench.statistics import Summary, summarise
 
 FID = Column("fid", "FID", "", False, "distance", "score")
 PSNR = Column("psnr", "PSNR", "dB", True, "likeness", "score")
@@ -40,13 +42,35 @@ def test_scores_are_averaged_over_the_ways_of_their_set_alone() -> None:
     )
     assert made is not None
     (means,) = made.means
-    assert (means.data, means.ways) == ("fonts", 2)
-    assert [(row.label, row.reference, row.values) for row in means.rows] == [
-        ("y", False, (15.0, 9.0)),
-        ("x", False, (25.0, 12.0)),
-        ("copy", True, (80.0, 5.5)),
+    assert (means.data, means.ways) == ("fonts, mean of 2 ways", 2)
+    assert [(row.label, row.reference, *scores(row)) for row in (*means.rows, *means.references)] == [
+        ("y", False, 15.0, 9.0),
+        ("x", False, 25.0, 12.0),
+        ("copy", True, 80.0, 5.5),
     ]
-    assert [set(row.best) for row in means.rows] == [{"fid"}, {"psnr"}, set()]
+    assert [set(row.best) for row in means.rows] == [{"fid"}, {"psnr"}]
+
+
+def scores(row: Row) -> list[float | None]:
+    return [cell and cell.mean for cell in row.cells.values()]
+
+
+def test_the_interval_of_a_mean_is_over_seeds_each_averaged_over_the_ways() -> None:
+    ways = [{0: 1.0, 1: 3.0, 2: 5.0}, {0: 10.0, 1: 10.0, 2: 40.0}]
+    boards = []
+    for i, by_seed in enumerate(ways):
+        row = Row("x", "x", False, 3, 3, "done", {"fid": summarise(by_seed.values())}, 1.0, by_seed={"fid": by_seed})
+        boards.append(Board(f"way {i}", f"way-{i}", (FID,), (row,), ()))
+    made = overall.build(boards, {"way 0": "s", "way 1": "s"})
+    assert made is not None
+    (row,) = made.means[0].rows
+    assert row.cells["fid"] == summarise([5.5, 6.5, 22.5])
+    shorter = replace(boards[1].rows[0], by_seed={"fid": {0: 10.0, 1: 10.0}})
+    made = overall.build([boards[0], replace(boards[1], rows=(shorter,))], {"way 0": "s", "way 1": "s"})
+    assert made is not None
+    cell = made.means[0].rows[0].cells["fid"]
+    assert cell is not None
+    assert (cell.mean, cell.half_width) == (pytest.approx(11.5), None)
 
 
 @pytest.mark.parametrize("lacks", [(None, 9.0), "the row"])
@@ -57,7 +81,7 @@ def test_a_row_that_lacks_a_way_has_no_mean_and_a_column_that_a_way_lacks_is_lef
     made = overall.build([*boards, board("s b to a", {"x": 1, "y": 2}, second)], sets)
     assert made is not None
     by_label = {row.label: row for row in made.means[0].rows}
-    assert by_label["y"].values[0] is None
+    assert by_label["y"].cells["fid"] is None
     assert "fid" in by_label["x"].best
     made = overall.build([*boards, board("s b to a", {"x": 1, "y": 2}, second, columns=(PSNR,))], sets)
     assert made is not None

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2ibench import results
+from i2ibench import frames
 from i2ibench.report import leaderboard, significance
 from i2ibench.report import words as wording
 
@@ -120,7 +120,7 @@ def test_protocol_provenance_and_yaml_are_there(html: str) -> None:
 
 
 def test_oracle_explains_its_dashes(finished: Any) -> None:
-    (board,) = leaderboard.build(results.frame(finished.plan, finished.store), finished.plan)
+    (board,) = leaderboard.build(frames.frame(finished.plan, finished.store), finished.plan)
     cell = wording.cell(board.references[1], next(column for column in board.columns if column.name == "ssim"))
     assert (cell.text, cell.sort) == ("–", None)
     assert "images belong to other inputs" in cell.note
@@ -129,7 +129,7 @@ def test_oracle_explains_its_dashes(finished: Any) -> None:
 def test_no_win_without_a_rival(benchmark: Any) -> None:
     benchmark.method("pix2pix", 0.5)
     benchmark.references()
-    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     assert wording.wins(board) == []
 
 
@@ -138,9 +138,9 @@ def test_a_lead_that_holds_over_seeds_and_images_is_said_to(benchmark: Any) -> N
         for seed in range(4):
             values = {"fid": 10 / quality + seed / 100, "kid": 0.1 + seed / 7, "lpips": 0.1 / quality + seed / 1000}
             benchmark.finish(benchmark.spec(label, seed), values | {"ssim": 0.5, "psnr": 9.0})
-    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     assert wording.certainty(board).endswith("nothing can be tested: that takes two seeds.")
-    per_image = results.per_image(benchmark.plan, benchmark.store, "glyphs", ["a", "b"])
+    per_image = frames.per_image(benchmark.plan, benchmark.store, "glyphs", ["a", "b"])
     tested = significance.compared(board, per_image)
     said = wording.certainty(tested)
     assert said == "The lead on FID (VGG16) and LPIPS is significant against every other method tested."
@@ -152,7 +152,7 @@ def test_one_seed_shows_the_interval_over_images_in_place_of_that_over_seeds(ben
     values = {"fid": 90.0, "kid": 0.2, "lpips": 0.4, "ssim": 0.4, "psnr": 10.0}
     bootstrap = {"low": 0.35, "high": 0.46, "level": 0.95, "kind": "bootstrap over images"}
     benchmark.finish(benchmark.spec("one", 0), values, intervals={"lpips": bootstrap})
-    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     columns = {column.name: column for column in board.columns}
     cell = wording.cell(board.rows[0], columns["lpips"])
     assert (cell.text, cell.spread) == ("0.400", "0.350 … 0.460")
@@ -273,3 +273,23 @@ def test_a_flag_stands_beside_its_row_with_the_reason(benchmark: Any, tmp_path: 
 
 def test_without_flags_there_are_no_notes(html: str) -> None:
     assert "<h3>Notes</h3>" not in html
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2.1 has it."""
+    digits = "".join(2 * c for c in colour) if len(colour) == 3 else colour
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "paper"])
+def test_text_stands_out_from_what_it_stands_on(theme: int) -> None:
+    css = (Path(leaderboard.__file__).parent / "page.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--([\w-]+): #(\w+)", re.findall(r":root {(.*?)}", css, re.DOTALL)[theme]))
+    grounds = {"page": ("ink", "muted", "accent", "bad", "warn"), "shade": ("ink", "muted", "bad", "warn")}
+    grounds |= {"surface": ("ink", "muted"), "tied": ("ink", "muted"), "best": ("best-ink",), "win": ("win-ink",)}
+    for ground, texts in grounds.items():
+        for text in texts:
+            lighter, darker = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
+            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, f"{text} on {ground}"

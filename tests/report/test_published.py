@@ -13,7 +13,8 @@ from i2ibench import registry
 from i2ibench.data.recipes import recipes
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import resolve
-from i2ibench.report import build, published
+from i2ibench.report import build, published, scores
+from i2ibench.report.style import Looks
 
 
 @pytest.mark.parametrize("one", published.entries(), ids=lambda one: f"{one['source']} {one['data']}")
@@ -66,6 +67,22 @@ def test_scores_of_the_same_task_and_network_are_shown_and_not_ranked(cityscapes
     text = made.write(tmp_path / "out").read_text(encoding="utf-8")
     assert "Park et al., ECCV 2020" in text
     assert "Hollow diamonds are published scores" in text
+    drawing = scores.scores(board, Looks([row.label for row in board.rows], []))
+    assert drawing is not None
+    fid = next(ax for ax in drawing.figure.axes if ax.get_title(loc="left").startswith("FID"))
+    rows = [label.get_text() for label in fid.get_yticklabels()]
+    assert rows == [
+        "cut",
+        "cyclegan",
+        "cut, Park 2020",
+        "cut FastCUT, Park 2020",
+        "cyclegan, Park 2020",
+        "munit, Park 2020",
+    ]
+    diamonds = [
+        (float(line.get_xdata()[0]), int(line.get_ydata()[0])) for line in fid.lines if line.get_marker() == "D"
+    ]
+    assert diamonds == [(56.4, 2), (68.8, 3), (76.3, 4), (91.4, 5)]  # once each, on no row of our own
 
 
 def test_another_direction_network_or_data_set_shows_none(cityscapes: Any, benchmark: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from i2ibench import results
+from i2ibench import frames
 from i2ibench.report import leaderboard, overall, ranking, significance, words
 from i2ibench.report.board import Board
 from i2ibench.report.style import Looks
@@ -34,8 +34,8 @@ def built(benchmark: Any, seeds: int, labels: tuple[str, ...] = LABELS) -> Board
                 },
                 per_image={"lpips": values},
             )
-    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    return significance.compared(board, results.per_image(benchmark.plan, benchmark.store, "glyphs", labels))
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    return significance.compared(board, frames.per_image(benchmark.plan, benchmark.store, "glyphs", labels))
 
 
 def test_what_does_not_differ_from_the_best_is_tied_and_what_does_is_not(benchmark: Any) -> None:
@@ -70,8 +70,8 @@ def test_a_method_with_one_seed_is_not_tested_beside_others_with_several(benchma
         {"fid": 300.0, "kid": 0.1, "lpips": 0.9, "ssim": 0.5, "psnr": 9.0},
         per_image={"lpips": np.linspace(0.8, 1.0, 48)},
     )
-    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    board = significance.compared(board, results.per_image(benchmark.plan, benchmark.store, "glyphs", LABELS))
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    board = significance.compared(board, frames.per_image(benchmark.plan, benchmark.store, "glyphs", LABELS))
     with_one = [one for one in board.comparisons if "close" in (one.a, one.b)]
     assert with_one
     assert all(one.p is None and one.winner is None for one in with_one)
@@ -89,7 +89,7 @@ def test_the_csv_of_comparisons_holds_every_pair_of_every_score(report: Any, fin
 def test_fid_over_few_images_is_shown_but_neither_ranked_nor_best(benchmark: Any) -> None:
     benchmark.finish(benchmark.spec("a", 0), {"fid": 1.0, "kid": 0.2, "lpips": 0.1, "ssim": 0.5, "psnr": 9.0})
     benchmark.finish(benchmark.spec("b", 0), {"fid": 9.0, "kid": 0.1, "lpips": 0.1, "ssim": 0.5, "psnr": 9.0})
-    table = results.frame(benchmark.plan, benchmark.store)
+    table = frames.frame(benchmark.plan, benchmark.store)
     for stamp in (
         {"metrics": {"fid": {"rank_deficient": True}}},
         {"metrics": {"fid": {}}, "warnings": ["FID is rank-deficient: 9 images"]},

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from i2ibench import results
+from i2ibench import frames
+from i2ibench.benchmark import load
 from i2ibench.errors import StoreError
-from i2ibench.report import leaderboard, samples, write
+from i2ibench.report import leaderboard, parallel, samples, scores, write
 from i2ibench.report.style import COLOURS, MARKERS, Looks
 
 FIGURES = {
@@ -30,13 +35,14 @@ def files(folder: Path) -> set[str]:
 
 def test_everything_is_there_and_nothing_is_left_over(report: Path) -> None:
     tables = {"leaderboard.md", "leaderboard.csv", "leaderboard.tex", "comparisons.csv", "results.parquet"}
+    tables |= {"trials.parquet", "summary.txt"}
     assert files(report) == {"index.html", *tables, *FIGURES}
     assert [path.name for path in report.iterdir() if path.name.startswith(".")] == []
 
 
 def test_parquet_is_the_long_frame(report: Path, finished: Any) -> None:
     table = pd.read_parquet(report / "results.parquet")
-    pd.testing.assert_frame_equal(table, results.frame(finished.plan, finished.store), check_dtype=False)
+    pd.testing.assert_frame_equal(table, frames.frame(finished.plan, finished.store), check_dtype=False)
 
 
 def test_pictures_decode_and_are_not_blank(report: Path) -> None:
@@ -51,7 +57,7 @@ def test_grid_shows_the_outputs_pixel_for_pixel_in_the_order_of_the_leaderboard(
         outputs = np.full_like(benchmark.images["glyphs"].test_a, grey)
         values = {"fid": 255.0 - grey, "kid": 0.1, "lpips": 0.1, "ssim": grey / 255, "psnr": 10.0 + grey}
         benchmark.finish(benchmark.spec(label, 0), values, outputs=outputs)
-    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     drawing = samples.grid(
         board, benchmark.plan, benchmark.store, benchmark.images["glyphs"], Looks(["worse", "better"], []), rows=3
     )
@@ -65,7 +71,7 @@ def test_grid_shows_the_outputs_pixel_for_pixel_in_the_order_of_the_leaderboard(
 
 def test_grid_of_unpaired_data_has_no_target(benchmark: Any) -> None:
     benchmark.method("pix2pix", 0.5, seeds=1)
-    (board,) = leaderboard.build(results.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     unpaired = replace(benchmark.images["glyphs"], paired=False, test_b=benchmark.images["glyphs"].test_b[:5])
     drawing = samples.grid(board, benchmark.plan, benchmark.store, unpaired, Looks(["pix2pix"], []))
     assert drawing is not None
@@ -173,3 +179,51 @@ def test_many_methods_are_drawn_up_to_a_limit_that_is_stated(benchmark: Any, tmp
     assert text.count("Shown are the first 12 of 14 methods.") >= 3
     assert text.count("Shown are the first 8 of 14 methods.") == 1
     assert all(f">m{i}</th>" in text for i in range(14))
+
+
+def test_the_command_draws_a_report_without_torch_and_ray(benchmark_file: Callable[..., Path], tmp_path: Path) -> None:
+    for part in ("trainA", "trainB", "testA", "testB"):
+        (tmp_path / "photos" / part).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (16, 16), (i * 40, 99, 0)).save(tmp_path / "photos" / part / f"{i}.png")
+    file = benchmark_file("""
+        store: {tmp}/runs
+        reports: {tmp}/reports
+        data: {{photos: {{source: folder, path: photos, layout: by-name, size: 16}}}}
+        methods: {{copy: , vae: {{preset: tiny}}}}
+        evaluation: {{metrics: [ssim, psnr]}}
+    """)
+    plan, store = load(file)
+    stamp = {"name": "offline", "warnings": [], "metrics": {m: {"revision": 1} for m in ("ssim", "psnr")}}
+    for i, spec in enumerate(plan.trials):
+        trial = store.trial(spec.id)
+        trial.write_result({"id": spec.id, "cost": {"parameters": 84}, "players": {}, "provenance": {}})
+        scores = {"key": plan.key, "values": {"ssim": 0.3 + i / 9, "psnr": 11.0}, "protocol": stamp}
+        trial.write_scores(plan.key, scores, {"ssim": np.array([0.3, 0.4, 0.5])})
+    script = (
+        "import sys; from i2ibench.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print('loaded:', *sorted({'torch', 'ray'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, "report", str(file)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert run.stdout.splitlines()[-1] == "loaded:"
+    (page,) = (tmp_path / "reports").glob("*/index.html")
+    assert files(page.parent) >= {f"figures/{name}-photos.svg" for name in ("scores", "distributions")}
+
+
+def test_figures_are_the_same_files_whether_drawn_here_or_in_forked_processes(
+    finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (board,) = leaderboard.build(frames.frame(finished.plan, finished.store), finished.plan)
+    looks = Looks([row.label for row in board.rows], [row.label for row in board.references])
+    makes = [partial(scores.scores, board, looks), partial(scores.distributions, board, {}, looks)]
+    found = []
+    for count in (1, 2):
+        monkeypatch.setattr(parallel, "_processes", lambda count=count: count)
+        (tmp_path / str(count)).mkdir()
+        found.append(parallel.save(makes, tmp_path / str(count)))
+    assert found[0] == found[1]
+    assert found[0][1] is None
+    for path in (tmp_path / "1").iterdir():
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes()
