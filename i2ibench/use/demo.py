@@ -6,17 +6,17 @@ import base64
 import binascii
 import io
 import json
-import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
+from i2ibench import loopback
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError, DataError, I2IBenchError
 from i2ibench.use.model import Ask, Model
@@ -25,7 +25,7 @@ PAGE = Path(__file__).with_name("demo.html")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 BYTES = 16 << 20  # of an upload, and
 PIXELS = 2048 * 2048  # of the image in it
-SECONDS = 30  # for a request to arrive
+MOST = 2 * BYTES * 4 // 3 + 4096  # of a request: two images in base64
 WAITING = 16  # translations that may wait for their turn; further ones are sent away
 
 
@@ -120,86 +120,40 @@ def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> Th
     class Bound(Handler):
         app = demo
 
-    try:
-        server = ThreadingHTTPServer((host, port), Bound)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{host}:{port}: cannot be listened on ({reason}); choose another --port") from None
-    server.daemon_threads = True
-    return server
+    return loopback.listen(Bound, host, port)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.PageHandler):
     """GET / is the page, GET /models what it shows, POST /translate one translation. All else is refused."""
 
     app: Demo
-    timeout = SECONDS
-    server_version, sys_version = "i2ibench", ""
 
     def do_GET(self) -> None:
-        if not self._is_ours():
+        if not self.is_ours():
             return
         path = urlsplit(self.path).path
         if path == "/":
-            nonce = secrets.token_urlsafe(16)
-            page = PAGE.read_text(encoding="utf-8").replace("NONCE", nonce)
-            policy = (
-                f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data: blob:; "
-                "connect-src 'self'; media-src blob:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-            )
-            self._answer(200, page.encode(), "text/html; charset=utf-8", policy)
+            self.page(PAGE)
         elif path == "/models":
-            self._json(200, {"models": self.app.described()})
+            self.json(200, {"models": self.app.described()})
         else:
-            self._json(404, {"error": "there is nothing here"})
+            self.json(404, {"error": "there is nothing here"})
 
     def do_POST(self) -> None:
-        if not self._is_ours():
+        if not self.is_ours():
             return
-        length = self.headers.get("Content-Length", "")
         if urlsplit(self.path).path != "/translate" or self.headers.get_content_type() != "application/json":
-            self._json(404, {"error": "POST JSON to /translate"})
-        elif not length.isdigit() or int(length) > 2 * BYTES * 4 // 3 + 4096:  # two images in base64
-            self._json(413, {"error": f"images of {BYTES >> 20} MB are the most here"})
-        else:
+            self.json(404, {"error": "POST JSON to /translate"})
+        elif (sent := self.content(MOST, f"images of {BYTES >> 20} MB")) is not None:
             try:
-                asked = json.loads(self.rfile.read(int(length)))
-                self._json(200, self.app.translate(asked if isinstance(asked, dict) else {}))
+                asked = json.loads(sent)
+                self.json(200, self.app.translate(asked if isinstance(asked, dict) else {}))
             except Busy as error:
-                self._json(503, {"error": str(error)})
+                self.json(503, {"error": str(error)})
             except (I2IBenchError, ValueError) as error:
-                self._json(400, {"error": " ".join(str(error).split())})
+                self.json(400, {"error": " ".join(str(error).split())})
             except Exception as error:  # the page goes on, whatever a method file does
-                self._json(500, {"error": f"the model failed: {type(error).__name__}"})
-
-    def _is_ours(self) -> bool:
-        """Refuse requests that a page of another site had the browser send (also by a name that leads here)."""
-        own, port = cast("tuple[str, int]", self.server.server_address)
-        names = {f"{name}:{port}" for name in (own, *(("localhost",) if own == "127.0.0.1" else ()))}
-        host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
-        if (host in names or own in ("0.0.0.0", "::")) and origin in (None, f"http://{host}"):
-            return True
-        self._json(403, {"error": "this page answers to its own address alone"})
-        return False
-
-    def _json(self, status: int, content: Mapping[str, Any]) -> None:
-        self._answer(status, json.dumps(content).encode(), "application/json")
-
-    def _answer(self, status: int, content: bytes, kind: str, policy: str = "default-src 'none'") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Content-Security-Policy", policy)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(content)
-        if status >= 400:
-            self.close_connection = True  # what was sent is not read
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: what people look at is nobody's business."""
+                self.json(500, {"error": f"the model failed: {type(error).__name__}"})
 
 
 def _png(image: np.ndarray) -> str:

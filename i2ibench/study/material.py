@@ -1,0 +1,121 @@
+"""The images that a study shows: the outputs of trained trials, their inputs, real images, and noise."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from i2ibench import registry
+from i2ibench.data import cache
+from i2ibench.data.images import Images
+from i2ibench.errors import ConfigError, StoreError
+from i2ibench.spec import TrialSpec
+from i2ibench.store import Store
+from i2ibench.study.design import NOISE, REAL, Cell
+
+
+class Material:
+    """What there is to show of each data set.
+
+    rows: data set -> row of the leaderboard -> ids of its trained trials.
+    unrelated: rows whose outputs have nothing to do with the input.
+    """
+
+    def __init__(self, specs: Sequence[TrialSpec], store: Store, only: Sequence[str] = ()) -> None:
+        """Open the outputs of all trained trials but the reference rows'.
+
+        Args:
+            only: labels of data sets; default: all.
+
+        Raises:
+            ConfigError: there is nothing to compare, or a data set of two kinds under one label.
+        """
+        self.rows: dict[str, dict[str, list[str]]] = {}
+        self._images: dict[str, Images] = {}
+        self._outputs: dict[str, np.ndarray] = {}
+        unknown = set(only) - {spec.data for spec in specs}
+        if unknown:
+            known = ", ".join(sorted({spec.data for spec in specs}))
+            raise ConfigError(f"--data {min(unknown)}: there is no such data set; choose from {known}")
+        of_label: dict[str, TrialSpec] = {}
+        for spec in specs:
+            trial = store.trial(spec.id)
+            if spec.reference or (only and spec.data not in only) or trial.result() is None:
+                continue
+            first = of_label.setdefault(spec.data, spec)
+            if (first.fingerprint, first.source_params) != (spec.fingerprint, spec.source_params):
+                raise ConfigError(
+                    f"{store.path}: has two data sets called '{spec.data}'; name a benchmark file in place of the store"
+                )
+            images = self._images.get(spec.data) or _load(spec, store)
+            outputs = trial.outputs()
+            if outputs is None or outputs.shape != (len(images.test_a), *images.test_b.shape[1:]):
+                continue
+            self._images[spec.data] = images
+            self._outputs[spec.id] = outputs
+            ids = self.rows.setdefault(spec.data, {}).setdefault(spec.label, [])
+            if spec.id not in ids:
+                ids.append(spec.id)
+        self.unrelated = frozenset(spec.label for spec in specs if not spec.scores_pairs)
+        if not self.rows:
+            raise ConfigError(f"{store.path}: has no trained trials to show; `i2ibench run` the benchmark first")
+
+    def chosen(self, count: int) -> dict[str, list[int]]:
+        """Test images of each data set, evenly spaced and so chosen by no one's looks."""
+        return {
+            data: np.linspace(0, len(images.test_a) - 1, min(count, len(images.test_a))).round().astype(int).tolist()
+            for data, images in self._images.items()
+        }
+
+    def shown(self, cell: Cell) -> tuple[bytes, bytes, bytes | None]:
+        """The images `a` and `b` of a cell, and the input where the question is about it; as `encoded`.
+
+        Raises:
+            KeyError: the cell is about a trial or a data set that is not here.
+        """
+        images = self._images[cell.data]
+        asked_of = encoded(images.test_a[cell.image]) if cell.kind == "better" else None
+        return (
+            encoded(self._image(images, cell.a, cell.image)),
+            encoded(self._image(images, cell.b, cell.image)),
+            asked_of,
+        )
+
+    def _image(self, images: Images, which: str, at: int) -> np.ndarray:
+        real = images.test_b[at % len(images.test_b)]
+        if which == REAL:
+            return real
+        if which == NOISE:
+            return np.random.default_rng(at).integers(0, 256, real.shape, np.uint8)
+        return self._outputs[which][at]
+
+
+def encoded(image: np.ndarray) -> bytes:
+    """A PNG that is not compressed and holds pixels alone: of one size, all have the same number of bytes."""
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(file, "PNG", compress_level=0)
+    return file.getvalue()
+
+
+def of_store(store: Store) -> list[TrialSpec]:
+    """All trials that lie in a store. Raises StoreError if one is of another version."""
+    found = []
+    for path in sorted(store.path.glob("*/spec.json")):
+        try:
+            found.append(TrialSpec.from_json(store.trial(path.parent.name).spec() or {}))
+        except TypeError as error:
+            reason = str(error).replace("TrialSpec.__init__() ", "")
+            raise StoreError(f"{path}: is of another version of i2ibench ({reason})") from None
+    return found
+
+
+def _load(spec: TrialSpec, store: Store) -> Images:
+    source = registry.sources()[spec.source]
+    images = cache.load(source(source.Params(**spec.source_params), Path(spec.base)), store.data_cache)
+    if images.fingerprint != spec.fingerprint:
+        raise ConfigError(f"the files of data set '{spec.data}' changed since; run the benchmark again")
+    return images

@@ -1,0 +1,167 @@
+"""The page of a study on loopback: raters come, answer one question after the other, and may go on another day."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from i2ibench import loopback
+from i2ibench.errors import ConfigError, I2IBenchError
+from i2ibench.study.answers import Answers, Full, UnknownRater
+from i2ibench.study.design import Kind, cells
+from i2ibench.study.material import Material
+
+PAGE = Path(__file__).with_name("page.html")
+MOST = 4096  # bytes of a request
+LONGEST = 24 * 3600.0  # seconds of an answer
+CONSENT = (
+    "You will see pairs of images, some of them made by computer programs, and say which you find the better or the "
+    "real one. Your choices are kept, with the time that each took, under a random code; your name, address and "
+    "browser are not. Taking part is voluntary, and you may stop at any moment without giving a reason."
+)
+
+
+class Study:
+    """What is asked, of which images, and where the answers go."""
+
+    def __init__(
+        self,
+        material: Material,
+        answers: Answers,
+        kinds: Sequence[Kind] = ("better",),
+        *,
+        images: int = 20,
+        questions: int = 40,
+        exposure: float | None = None,
+        seed: int = 0,
+        consent: str = CONSENT,
+    ) -> None:
+        """Args: `images` of each data set, `questions` of each rater, seconds of `exposure` where reality is asked.
+
+        Raises:
+            ConfigError: there is nothing to ask.
+            StoreError: the answers cannot be written.
+        """
+        self.pool = cells(material.rows, material.chosen(images), kinds, material.unrelated, seed)
+        if not self.pool:
+            raise ConfigError("--ask better needs two trained methods on one data set; train another, or --ask real")
+        answers.create()
+        self.material, self.answers, self.consent = material, answers, consent
+        self.count, self._exposure, self._seed = min(questions, len(self.pool)), exposure, seed
+
+    def begin(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """A new rater: {"code"} and what `go_on` answers."""
+        if asked.get("consent") is not True:
+            raise ConfigError("nobody takes part without having agreed")
+        return self.go_on({"code": self.answers.enrol(self.pool, self.count, self._seed, self._exposure)})
+
+    def go_on(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Where a rater is: {"code", "done", "total", "question"}, the question None at the end.
+
+        A question is {"place", "kind", "exposure", "left", "right", "input"}, images as PNG in base64. Nothing in it
+        says what the images are, or whether it is a check.
+        """
+        code = _text(asked.get("code"))
+        done, total, found = self.answers.state(code)
+        question = None
+        if found is not None:
+            try:
+                a, b, of = self.material.shown(found.question.cell)
+            except (KeyError, IndexError):
+                raise Gone("these questions are about images that are no longer here; begin anew") from None
+            left, right = (a, b) if found.question.a_is_left else (b, a)
+            question = {
+                "place": found.place,
+                "kind": found.question.cell.kind,
+                "exposure": found.exposure,
+                "left": _base64(left),
+                "right": _base64(right),
+                "input": of and _base64(of),
+            }
+        return {"code": code.replace("-", "").strip().upper(), "done": done, "total": total, "question": question}
+
+    def choose(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Write an answer down, and go on. One that comes twice (a lost reply) is kept as it came first."""
+        place, choice, seconds = asked.get("place"), asked.get("choice"), asked.get("seconds")
+        if choice not in ("left", "right"):
+            raise ConfigError("the choice is left or right")
+        if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < 1 << 31:
+            raise ConfigError("there is no such question")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST:
+            raise ConfigError("the time is a number of seconds")
+        self.answers.answer(_text(asked.get("code")), place, choice == "left", float(seconds))
+        return self.go_on(asked)
+
+
+class Gone(I2IBenchError):
+    """The benchmark has changed since the rater began."""
+
+
+STATUS = {UnknownRater: 404, Gone: 410, Full: 503}
+
+
+class Handler(loopback.PageHandler):
+    """GET / is the page and /about its words; POST /begin, /next and /answer are what `Study` does. Nothing else is."""
+
+    study: Study
+
+    def do_GET(self) -> None:
+        if not self.is_ours():
+            return
+        path = urlsplit(self.path).path
+        if path == "/":
+            self.page(PAGE)
+        elif path == "/about":
+            self.json(200, {"consent": self.study.consent})
+        else:
+            self.json(404, {"error": "there is nothing here"})
+
+    def do_POST(self) -> None:
+        if not self.is_ours():
+            return
+        calls: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+            "/begin": self.study.begin,
+            "/next": self.study.go_on,
+            "/answer": self.study.choose,
+        }
+        call = calls.get(urlsplit(self.path).path)
+        if call is None or self.headers.get_content_type() != "application/json":
+            self.json(404, {"error": "there is nothing here"})
+        elif (sent := self.content(MOST, f"{MOST} bytes")) is not None:
+            try:
+                asked = json.loads(sent, parse_constant=lambda _: math.nan)
+                self.json(200, call(asked if isinstance(asked, dict) else {}))
+            except (I2IBenchError, ValueError, RecursionError) as error:
+                status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
+                self.json(status, {"error": " ".join(str(error).split())})
+            except sqlite3.Error:  # a full disk, say; the page asks again
+                self.json(503, {"error": "the answer could not be kept: try again in a moment"})
+
+
+def serve(study: Study, port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+    """A server that listens (on any free port if 0); `serve_forever` answers.
+
+    Raises:
+        ConfigError: the port is taken, or is not ours to take.
+    """
+
+    class Bound(Handler):
+        pass
+
+    Bound.study = study
+    return loopback.listen(Bound, host, port)
+
+
+def _text(content: object) -> str:
+    return content if isinstance(content, str) else ""
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -1,0 +1,124 @@
+"""What `i2ibench study` does: serve the page, or print what the answers say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from i2ibench import benchmark, loopback
+from i2ibench.errors import ConfigError
+from i2ibench.spec import TrialSpec
+from i2ibench.store import Store
+from i2ibench.study import answers, material, server, words
+from i2ibench.study.analysis import Findings, analyse
+from i2ibench.study.design import Kind
+from i2ibench.study.estimates import Share
+
+KINDS: dict[str, tuple[Kind, ...]] = {"better": ("better",), "real": ("real",), "both": ("real", "better")}
+
+
+def serve(
+    benchmark_or_store: Path,
+    *,
+    ask: str,
+    data: Sequence[str],
+    images: int,
+    questions: int,
+    exposure: float | None,
+    seed: int,
+    consent: Path | None,
+    port: int,
+    host: str,
+) -> None:
+    """Serve the page until it is interrupted."""
+    if ask not in KINDS:
+        raise ConfigError(f"--ask {ask}: is none of {', '.join(KINDS)}")
+    if exposure is not None and "real" not in KINDS[ask]:
+        raise ConfigError("--exposure is for the question which image is real; add --ask real or --ask both")
+    try:
+        agreed_to = server.CONSENT if consent is None else consent.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--consent {consent}: cannot be read ({error})") from None
+    specs, store = _of(benchmark_or_store)
+    with closing(answers.Answers(store.path)) as kept:
+        study = server.Study(
+            material.Material(specs, store, data),
+            kept,
+            KINDS[ask],
+            images=images,
+            questions=questions,
+            exposure=exposure,
+            seed=seed,
+            consent=agreed_to,
+        )
+        listening = server.serve(study, port, host)
+        print(f"{len(study.pool)} different questions, {study.count} for each rater; answers: {kept.path}")
+        loopback.serve_until_interrupted(listening)
+
+
+def forget(benchmark_or_store: Path, code: str) -> None:
+    """Remove a rater who asks for it."""
+    _, store = _of(benchmark_or_store)
+    with closing(answers.Answers(store.path)) as kept:
+        kept.create()
+        print(f"{kept.forget(code)} answers removed")
+
+
+def results(benchmark_or_store: Path, *, as_json: bool) -> None:
+    """Print what the answers say of the trials of a benchmark, or of all of a store."""
+    specs, store = _of(benchmark_or_store)
+    given = answers.read(store.path)
+    found = analyse(given, {spec.id: (spec.data, spec.label) for spec in reversed(specs)})
+    if as_json:
+        print(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
+        return
+    if not found:
+        print("nobody has answered yet" if not given else "no answer is about these trials")
+    console = Console()
+    for one in found:
+        _print(one, console)
+
+
+def _of(benchmark_or_store: Path) -> tuple[list[TrialSpec], Store]:
+    if benchmark_or_store.is_dir():
+        store = Store(benchmark_or_store)
+        return material.of_store(store), store
+    plan, store = benchmark.load(benchmark_or_store)
+    return list(plan.trials), store
+
+
+def _print(found: Findings, console: Console) -> None:
+    console.print(f"\n{found.data}: {words.note(found)}", highlight=False, markup=False, soft_wrap=True)
+    if found.preferred:
+        table = _table("Which is the better translation", "Method", "Preferred", "95%", "Strength", "95%", "n")
+        for row in found.preferred:
+            strength = words.strength(row), words.strength_interval(row)
+            table.add_row(escape(row.label), *_share(row.share), *strength, str(row.share.n))
+        console.print(table)
+        table = _table("Pair by pair", "First", "Second", "First preferred", "95%", "n")
+        for pair in found.pairs:
+            table.add_row(escape(pair.a), escape(pair.b), *_share(pair.share), str(pair.share.n))
+        console.print(table)
+    if found.fooling:
+        table = _table("Which is real", "Method", "Taken for real", "95%", "n", "Shown for")
+        for fooling in found.fooling:
+            table.add_row(escape(fooling.label), *_share(fooling.share), str(fooling.share.n), words.exposure(fooling))
+        console.print(table)
+
+
+def _share(it: Share) -> tuple[str, str]:
+    return words.share(it), words.interval(it)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("Method", "First", "Second", "Shown for") else "right")
+    return table
