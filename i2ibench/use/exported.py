@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from i2ibench.errors import ConfigError, TrialError
+from i2ibench.errors import ConfigError, StoreError, TrialError
+from i2ibench.store import require_writable
 from i2ibench.use.model import Direction, Model
 
 FORMATS = {"torchscript": ".torchscript.pt", "onnx": ".onnx"}
@@ -102,6 +104,29 @@ def require(formats: Sequence[str]) -> None:
             raise ConfigError(f"format {name} needs packages that are not installed: pip install 'i2ibench[{name}]'")
 
 
+def into(model: Model, to: Path, formats: Sequence[str], say: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """Export a model (on the CPU) into a folder, where files appear when all of them are checked; return those.
+
+    Raises:
+        ConfigError, TrialError: as `write`; or such a file is there already.
+        StoreError: the folder cannot be written.
+    """
+    for name in formats:
+        for direction in model.directions:
+            if (file := to / _named(direction, name)).exists():
+                raise ConfigError(f"{file}: is there already; choose another folder, or remove it")
+    require_writable(to, "to")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=to, prefix=".aside-") as aside:
+            for name in formats:
+                for made in write(model, Path(aside), name):
+                    say(str(made))
+            return [file.replace(to / file.name) for file in sorted(Path(aside).iterdir())]
+    except OSError as error:
+        raise StoreError(f"{to}: cannot be written ({error.strerror or error})") from None
+
+
 def write(model: Model, folder: Path, name: str) -> list[Exported]:
     """Export each direction of a model (on the CPU) into a folder, and check it.
 
@@ -122,7 +147,7 @@ def _write(model: Model, direction: Direction, folder: Path, name: str) -> Expor
     with torch.no_grad():
         if not torch.equal(way(small, *noise), way(small, *noise)):
             raise ConfigError(f"{model.name}: keeps dropout on when it translates, so no two runs agree: not exported")
-    file = folder / f"model-{direction}{FORMATS[name]}"
+    file = folder / _named(direction, name)
     run = (_torchscript if name == "torchscript" else _onnx)(way, (small, *noise), file)
     other = model.multiple(direction)
     needed = [(1, model.size, model.size)]
@@ -142,6 +167,10 @@ def _write(model: Model, direction: Direction, folder: Path, name: str) -> Expor
     arguments = (small, *noise)
     took = _milliseconds(run, arguments), _milliseconds(way, arguments)
     return Exported(file.name, inputs, tuple(found), max(found.values()), *took)
+
+
+def _named(direction: Direction, name: str) -> str:
+    return f"model-{direction}{FORMATS[name]}"
 
 
 def _torchscript(way: Translation, arguments: tuple[Tensor, ...], file: Path) -> Function:

@@ -216,6 +216,19 @@ class Model:
         return translate(method, images, ask.seed, device, backward=backward)[:, None]
 
 
+def device_of(name: str | None) -> torch.device:
+    """A device by its name. Raises ConfigError if this machine has none such."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device '{name}': {reason}; use cpu or cuda") from None
+    return device
+
+
 def as_arrays(images: Picture | Sequence[Picture]) -> list[np.ndarray]:
     """Each image as uint8 (H, W, 3).
 

@@ -25,7 +25,7 @@ from i2ibench.errors import ConfigError, StoreError
 from i2ibench.method import Method, Task
 from i2ibench.settings import Settings
 from i2ibench.store import read_json
-from i2ibench.use.model import Direction, Model
+from i2ibench.use.model import Direction, Model, device_of
 
 CONFIG, WEIGHTS, OWN_METHOD = "config.json", "model.safetensors", "method.py"
 
@@ -63,8 +63,6 @@ def load(folder: Path | str, device: str | None = None, *, trust_code: bool = Fa
         ConfigError: it is no such folder, of another version, or brings code and `trust_code` is not set.
         StoreError: its weights are damaged.
     """
-    from i2ibench.use.trials import device_of
-
     folder = Path(folder).expanduser()
     config = _config(folder)
     where = device_of(device)

@@ -12,12 +12,15 @@ from typing import Any, cast
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
-from i2ibench import scoring, show_assets
+from i2ibench import benchmark, loopback, scoring, show_assets
+from i2ibench.benchmark import Summary
 from i2ibench.data import pixels
+from i2ibench.errors import ConfigError
 from i2ibench.store import Store
 from i2ibench.use import demo as page
-from i2ibench.use import files, packing, trials, watching
+from i2ibench.use import exported, files, packing, retraining, stream, trials, watching
 from i2ibench.use.anysize import Fit
 from i2ibench.use.model import Ask, Direction, Model
 
@@ -39,6 +42,8 @@ def translate(
     """Translate files, and say how it went. False: some could not be read, which standard error names."""
     styles = tuple(np.asarray(pixels.read(path)) for path in style_from)
     ask = Ask(n, styles, cast("Direction | None", direction), cast(Fit, fit), seed)
+    if str(out) == "-":
+        return _stream(trial, source, ask, Store(store), device, trust_code=trust_code)
     # Files before networks: a wrong path is found in a moment.
     items = files.plan(sys.stdin if source == "-" else Path(source), out, ask.count)
     model = trials.opened(trial, Store(store), device, trust_code=trust_code)
@@ -58,12 +63,35 @@ def translate(
     return not summary.broken
 
 
+def _stream(trial: str, source: str, ask: Ask, store: Store, device: str | None, *, trust_code: bool) -> bool:
+    """Translate image files as they come through a pipe. False: some could not be read."""
+    if source != "-":
+        raise ConfigError("OUT is -, standard output: that is for images that come on standard input (IN is - too)")
+    broken: list[str] = []
+
+    def complain(line: str) -> None:
+        broken.append(line)
+        print(f"i2ibench: {line}", file=sys.stderr)
+
+    model = trials.opened(trial, store, device, trust_code=trust_code)
+    made = stream.translate(model, sys.stdin.buffer, sys.stdout.buffer, ask, complain)
+    print(f"{made} translated{f', {len(broken)} not readable' if broken else ''}", file=sys.stderr)
+    return not broken
+
+
 def pack(trial: str, to: Path, formats: Sequence[str], store: str) -> None:
     """Pack a trial, and say what was checked and what was written."""
     folder = packing.write(trials.find(trial, Store(store)), to, formats, print)
     for file in sorted(folder.iterdir()):
         print(f"{file.stat().st_size / 1e6:9.2f} MB  {file.name}")
     print(f"packed: {folder}")
+
+
+def export(trial: str, to: Path, formats: Sequence[str], store: str, *, trust_code: bool) -> None:
+    """Export the networks of a trial, and say what was checked."""
+    exported.require(formats)
+    exported.into(trials.opened(trial, Store(store), "cpu", trust_code=trust_code), to, formats, print)
+    print(f"exported: {to}")
 
 
 def watch(
@@ -92,20 +120,39 @@ def watch(
     return not any(found.drift for found in windows)
 
 
+def retrain(
+    trial: str,
+    data: Path,
+    to: Path | None,
+    *,
+    steps: int | None,
+    protocol: str,
+    store: str,
+    executor: str,
+) -> Summary:
+    """Write the benchmark that retrains a trial, run it, and print what was gained and what was forgotten."""
+    found = trials.find(trial, Store(store))
+    file = to or Path(f"retrain-{found.id}.yaml")
+    for line in retraining.write(found, data, file, steps=steps, protocol=protocol):
+        print(f"i2ibench: {line}", file=sys.stderr)
+    print(f"benchmark: {file}")
+    summary = benchmark.run(file, executor=executor)
+    table = Table("data", "score", "before", "after", "images", "p", "verdict")
+    for one in retraining.changes(file):
+        verdict = "not tested" if one.p is None else f"{one.better} is better" if one.better else "not told apart"
+        p = "-" if one.p is None else f"{one.p:.3g}"
+        table.add_row(one.data, one.title, f"{one.before:.5g}", f"{one.after:.5g}", str(one.images or "-"), p, verdict)
+    Console().print(table)
+    return summary
+
+
 def demo(names: Sequence[str], store: str, port: int, host: str, device: str | None, *, trust_code: bool) -> None:
     """Serve the page until it is interrupted."""
-    models = [trials.opened(name, Store(store), device, trust_code=trust_code) for name in names]
-    server = page.serve(models, port, host)
-    shown_host, shown_port = server.server_address[:2]
-    print(f"http://{shown_host!s}:{shown_port}/  (Ctrl-C ends it)", flush=True)
-    if host not in ("127.0.0.1", "localhost", "::1"):
-        print("i2ibench: other machines can reach this page, which asks for no password", file=sys.stderr)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print()
-    finally:
-        server.server_close()
+    models = []
+    for name in names:
+        print(f"loading {name}", file=sys.stderr)
+        models.append(trials.opened(name, Store(store), device, trust_code=trust_code))
+    loopback.serve_until_interrupted(page.serve(models, port, host))
 
 
 def size_rule(model: Model, ask: Ask) -> str:

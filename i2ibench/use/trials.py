@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-import torch
+from typing import cast
 
 from i2ibench import registry
 from i2ibench.errors import ConfigError, StoreError, TrialError
 from i2ibench.gather import trained
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.use import packed
-from i2ibench.use.model import Direction, Model
-
-if TYPE_CHECKING:
-    from i2ibench.spec import TrialSpec
+from i2ibench.use.model import Direction, Model, device_of
 
 
 def opened(name: str, store: Store, device: str | None = None, *, trust_code: bool = False) -> Model:
@@ -61,7 +58,7 @@ def find(name: str, store: Store) -> Trial:
         raise ConfigError(f"{found[0].path}: is not trained yet; `i2ibench run` its benchmark first")
     if len(finished) != 1:
         some = ", ".join(trial.id for trial in finished[:5]) + (", ..." if len(finished) > 5 else "")
-        hint = f"say which of {some}" if finished else "`i2ibench plan` lists them, and --store says where they are"
+        hint = f"say which of {some}" if finished else _nearest(name, store)
         raise ConfigError(f"{len(finished) or 'no'} trained trials of {store.path} are called '{name}'; {hint}")
     return finished[0]
 
@@ -105,17 +102,14 @@ def spec_of(trial: Trial) -> TrialSpec:
         raise StoreError(f"{trial.path / 'spec.json'}: is of another version of i2ibench ({reason})") from None
 
 
-def device_of(name: str | None) -> torch.device:
-    """A device by its name. Raises ConfigError if this machine has none such."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device '{name}': {reason}; use cpu or cuda") from None
-    return device
+def _nearest(name: str, store: Store) -> str:
+    """What to do about a name that no trial has."""
+    if not store.path.is_dir():
+        return "there is no such folder: --store says where the trials are"
+    known = {file.parent.name for file in store.path.glob("*/spec.json")}
+    known |= {str((Trial(store.path / trial).spec() or {}).get("label")) for trial in known}
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else "`i2ibench plan` lists them, and --store says where they are"
 
 
 def _named(name: str, store: Store) -> list[Trial]:

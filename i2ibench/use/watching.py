@@ -139,19 +139,27 @@ def require_drawable(file: Path) -> None:
 
 
 def draw(windows: Sequence[Window], file: Path) -> None:
-    """KID of inputs and outputs over the windows, with their thresholds."""
+    """KID of inputs and outputs over the windows, with their thresholds; markers are filled where it is drift."""
+    from matplotlib.ticker import MaxNLocator
+
     from i2ibench.report.style import COLOURS, figure, house
 
     with house():
-        drawing = figure(7, 3.2)
+        drawing = figure(7, 3.5)
         axes = drawing.subplots()
         numbers = [window.number for window in windows]
         for name, colour, marker in (("inputs", COLOURS[0], "o"), ("outputs", COLOURS[1], "s")):
             readings: list[Reading] = [getattr(window, name) for window in windows]
-            axes.plot(numbers, [r.kid for r in readings], color=colour, marker=marker, label=name)
+            axes.plot(
+                numbers, [r.kid for r in readings], color=colour, marker=marker, markerfacecolor="white", label=name
+            )
+            found = [(number, r.kid) for number, r in zip(numbers, readings, strict=True) if r.drift]
+            if found:
+                axes.plot(*zip(*found, strict=True), color=colour, marker=marker, linestyle="")
             axes.axhline(readings[0].threshold, color=colour, linestyle="--", linewidth=1, label=f"threshold of {name}")
-        axes.set(xlabel="window", ylabel="KID against training")
-        axes.legend()
+        axes.set(xlabel="window (filled: drift)", ylabel="KID against training")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
         drawing.savefig(file)
 
 

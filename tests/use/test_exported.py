@@ -121,3 +121,23 @@ def test_an_unknown_format_is_refused_before_anything_is_written(store: Path, tm
     with pytest.raises(ConfigError, match="none of torchscript, onnx"):
         packing.write(trials.find("plain", Store(store)), tmp_path / "new", ["tflite"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_export_on_the_command_line(
+    command_line: Callable[..., tuple[int, str, str]], store: Path, tmp_path: Path
+) -> None:
+    ask = ("export", "plain", "--format", "torchscript", "--store", store, "--to", tmp_path / "out")
+    code, said, error = command_line(*ask)
+    assert code == 0, error
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["model-AtoB.torchscript.pt"]
+    assert "model-AtoB.torchscript.pt: within" in said
+    assert "ms an image" in said
+    (trial,) = (folder for folder in store.glob("plain-*"))
+    model = trials.opened(trial.name, Store(store), "cpu")
+    batch = images(1, 21, 40)
+    with torch.no_grad():
+        expected = Translation(model.method, backward=False)(batch)
+        torch.testing.assert_close(torch.jit.load(str(tmp_path / "out" / "model-AtoB.torchscript.pt"))(batch), expected)
+    code, _, error = command_line(*ask)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "is there already" in error

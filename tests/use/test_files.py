@@ -119,6 +119,7 @@ def test_every_mistake_is_one_line(command_line: Run, store: Path, pictures: Pat
         return refusal(command_line, *arguments, "--store", store)
 
     assert "no trained trials" in said("plane", grey, out)
+    assert "did you mean 'plain'?" in said("plane", grey, out)
     assert "there is no such file" in said("plain", pictures / "absent.png", out)
     assert "holds the originals" in said("plain", pictures, pictures)
     assert "is an original" in said("plain", grey, grey)

@@ -1,0 +1,176 @@
+"""Trains a trained trial further on new data, and holds it against what it was before: on the new data and on the old.
+
+It writes a benchmark file, which anyone can read, change and run again, and runs it as any other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from i2ibench import benchmark, registry
+from i2ibench.config import Resources, Training
+from i2ibench.data.files import expand
+from i2ibench.data.source import SourceParams
+from i2ibench.errors import ConfigError, DataError, StoreError
+from i2ibench.spec import TrialSpec
+from i2ibench.store import Trial, atomic_write
+from i2ibench.use import trials
+
+BEFORE, AFTER, KEPT = "before", "after", "after, on old"  # rows: as it was; retrained; and back on the old data
+NEW, OLD = "new", "old"  # data sets
+PATHS = ("path", "archive", "labels")  # keys of a data set that may name files, from the folder of their benchmark file
+HEAD = """\
+# What `i2ibench retrain` made of {trial}.
+# {before}: the trial as it is, unchanged. {after}: trained further on the new data. {kept}: that, back on the old data.
+# So {before} and {after} on `{new}` say what was gained, and {before} and "{kept}" on `{old}` what was forgotten.
+"""
+
+
+def write(trial: Trial, data: Path, to: Path, *, steps: int | None = None, protocol: str = "offline") -> list[str]:
+    """Write the benchmark file that retrains a trial.
+
+    Args:
+        data: new images in the form that the trial's own have (a folder, a list, shards); or a YAML file with those
+            keys of a `data` entry that are other than the trial's.
+        to: the file. One that is there already must be the same, and then is gone on with.
+        steps: of the further training; default: as many as before.
+
+    Returns:
+        What the user should know besides.
+
+    Raises:
+        ConfigError: there is another such file; no such data; or the trial trains nothing.
+        StoreError: it cannot be written, or the trial's weights are gone.
+    """
+    spec = trials.spec_of(trial)
+    if not spec.trained:
+        raise ConfigError(f"{trial.id}: a reference row trains nothing")
+    weights = (trial.path.parent / spec.trained_as / "weights.pt").absolute()
+    if not weights.is_file():
+        raise StoreError(f"{weights}: is missing; run the benchmark of {trial.id} again")
+    old, said = _settings(spec) | _metrics(trial), list[str]()
+    sets = {NEW: _new(data, old), OLD: old}
+    try:
+        registry.sources()[spec.source](registry.sources()[spec.source].Params(**spec.source_params), Path(spec.base))
+    except DataError as error:
+        said.append(f"the old data is not where it was, so nothing is said of what was forgotten ({error})")
+        del sets[OLD]
+    as_it_was = {**_method(spec), "init_from": str(weights)}
+    methods = {BEFORE: {**as_it_was, "training": {"steps": 0}}, AFTER: {**as_it_was, "data": [NEW]}}
+    if OLD in sets:
+        back = {"init_from": {"method": AFTER, "data": NEW}, "training": {"steps": 0}, "data": [OLD]}
+        methods[KEPT] = {**_method(spec), **back}
+    content = {
+        "name": to.stem,
+        "seeds": [spec.seed],
+        "store": str(trial.path.parent),
+        "data": sets,
+        "methods": methods,
+        "training": _other(spec.training, Training) | ({} if steps is None else {"steps": steps}),
+        "resources": _other(spec.resources, Resources),
+        "evaluation": {"protocol": protocol},
+    }
+    head = HEAD.format(trial=trial.id, before=BEFORE, after=AFTER, kept=KEPT, new=NEW, old=OLD)
+    plain = json.loads(json.dumps({key: value for key, value in content.items() if value}))  # so that nothing is shared
+    text = head + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    if to.exists() and to.read_text(encoding="utf-8") != text:
+        raise ConfigError(f"{to}: is there already, and is another; choose another --to, or remove it")
+    try:
+        with atomic_write(to, "w") as file:
+            file.write(text)
+    except OSError as error:
+        raise StoreError(f"{to}: cannot be written ({error.strerror or error})") from None
+    return said
+
+
+@dataclass(frozen=True)
+class Change:
+    """A score before and after, on the new data or on the old."""
+
+    data: str
+    title: str
+    before: float
+    after: float
+    images: int  # that the test stands on, and
+    p: float | None  # what it gives: of other images, for these two networks
+    better: str | None  # which of the two rows, if the difference is significant
+
+
+def changes(file: Path) -> list[Change]:
+    """What the retrained model gained on the new data, and forgot of the old, by each score."""
+    from i2ibench.report import build
+
+    found = []
+    for board in build(*benchmark.load(file)).boards:
+        titles = {column.name: column.title for column in board.columns}
+        for one in (each for each in board.comparisons if BEFORE in (each.a, each.b)):
+            later = one.a if one.b == BEFORE else one.b
+            cells = [row.cells[one.metric] for label in (BEFORE, later) for row in board.rows if row.label == label]
+            before, after = (cell.mean if cell else math.nan for cell in cells)
+            found.append(Change(board.data, titles[one.metric], before, after, one.images, one.p, one.winner))
+    return found
+
+
+def _settings(spec: TrialSpec) -> dict[str, Any]:
+    """The `data` entry of a trial's data set, with paths that hold from anywhere."""
+    source = registry.sources()[spec.source]
+    settings = {"source": spec.source} | _other(spec.source_params, source.Params, keep=("size", "direction"))
+    for key in PATHS:
+        if isinstance(value := settings.get(key), str):
+            file = Path(spec.base) / expand(value)
+            if file.exists():
+                settings[key] = str(file.absolute())
+    return settings
+
+
+def _new(data: Path, old: Mapping[str, Any]) -> dict[str, Any]:
+    """The `data` entry of the new data set: the old one's, but for what is said to be other."""
+    if data.suffix not in (".yaml", ".yml"):
+        if not data.exists():
+            raise ConfigError(f"{data}: is not there")
+        if "path" not in old:
+            raise ConfigError(
+                f"the data set '{old['source']}' is not a folder; give the keys of the new one in a YAML file"
+            )
+        return {**old, "path": str(data.absolute())}
+    try:
+        keys = yaml.safe_load(data.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{data}: cannot be read ({' '.join(str(error).split())[:200]})") from None
+    if not isinstance(keys, dict):
+        raise ConfigError(f"{data}: should hold keys of a data set, such as source: folder, or path: FOLDER")
+    for key in PATHS:
+        if isinstance(value := keys.get(key), str) and (file := data.absolute().parent / expand(value)).exists():
+            keys[key] = str(file)
+    if keys.get("source", old["source"]) != old["source"]:  # of another kind, only what every kind has is as before
+        old = {key: value for key, value in old.items() if key in SourceParams.model_fields or key == "metrics"}
+    return {**old, **keys}
+
+
+def _method(spec: TrialSpec) -> dict[str, Any]:
+    """The `methods` entry of a trial, without what it begins with."""
+    settings = _other(spec.params, registry.method(spec.method).Params)
+    frozen = {"freeze": list(spec.freeze)} if spec.freeze else {}
+    return {"method": spec.method, **settings, **frozen}
+
+
+def _metrics(trial: Trial) -> dict[str, list[str]]:
+    """The key `metrics`: what the trial is scored by; none if it is not scored."""
+    files = sorted((trial.path / "scores").glob("*.json"), key=lambda file: file.stat().st_mtime)
+    scores = trial.scores(files[-1].stem) if files else None
+    return {"metrics": list(scores["values"])} if scores else {}
+
+
+def _other(settings: Mapping[str, Any], model: type[BaseModel], keep: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Those settings that are not a model's defaults: so the file says what matters, and no more."""
+    fields = model.model_fields
+    plain = {key: field.get_default(call_default_factory=True, validated_data={}) for key, field in fields.items()}
+    return {key: value for key, value in settings.items() if key in keep or key not in plain or value != plain[key]}
