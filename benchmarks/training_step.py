@@ -22,6 +22,7 @@ import torch
 from benchmarks import authors
 from i2ibench import provenance, registry
 from i2ibench.config import Training
+from i2ibench.distributed import ALONE, Group
 from i2ibench.method import Batch, Task
 from i2ibench.options import Options
 from i2ibench.policy import Policy
@@ -32,8 +33,10 @@ Step = Callable[[], Any]
 WARM = 2  # steps before the clock runs: optimiser state, and the choice of algorithms
 
 
-def ours(name: str, params: dict[str, Any], a: torch.Tensor, b: torch.Tensor, policy: Policy) -> Step:
-    """A step of the method as the loop takes it, less the reading of the batch."""
+def ours(
+    name: str, params: dict[str, Any], a: torch.Tensor, b: torch.Tensor, policy: Policy, group: Group = ALONE
+) -> Step:
+    """A step of the method as the loop takes it, less the reading of the batch; `group` shares it."""
     method_class = registry.method(name)
     params = {key: value for key, value in params.items() if key in method_class.Params.model_fields}
     task = Task(a.shape[1], b.shape[1], a.shape[-1])
@@ -43,10 +46,10 @@ def ours(name: str, params: dict[str, Any], a: torch.Tensor, b: torch.Tensor, po
         module.to(a.device).train()
     policy.prepare(method)
     options = Options(method, Training())
-    turns = Turns(method, policy=policy, options=options)
+    turns = Turns(method, policy=policy, options=options, group=group)
 
     def step() -> None:
-        turns.step(method, Batch(a, b, 0.0, options.steps), len(a))
+        turns.step(method, Batch(a, b, 0.0, options.steps), len(a) * group.size)
         options.stepped()
 
     return step

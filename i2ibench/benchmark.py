@@ -23,6 +23,7 @@ from i2ibench.plan import DataPlan, Plan
 from i2ibench.spec import TrialSpec
 from i2ibench.stopping import Stop
 from i2ibench.store import Store, require_writable
+from i2ibench.study import answers
 
 BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default networks, generously
 
@@ -170,10 +171,16 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
     store.require_writable()
     require_writable(Path(the_plan.reports) / the_plan.name, "reports")
     images = {label: _read(entry, store, console) for label, entry in the_plan.data.items()}
-    store.require_writable(int(sum(images[spec.data].test_a.nbytes + BYTES_PER_TRIAL for spec in pending)))
+    store.require_writable(int(sum(images[spec.data].test_a.nbytes + _bytes(spec) for spec in pending)))
     for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):
         with _progress(console, f"fetching {name}") as advance:
             assets.ensure(name, say=lambda line: console.print(line, highlight=False), progress=advance)
+
+
+def _bytes(spec: TrialSpec) -> float:
+    """What a trial may take beside its images: the networks that it keeps on its way are a quarter of it each."""
+    every = spec.training["score_every"]
+    return BYTES_PER_TRIAL * (1 + (spec.training["steps"] // every / 4 if every else 0))
 
 
 def _read(entry: DataPlan, store: Store, console: Console) -> Images:
@@ -227,13 +234,19 @@ def _final_state(the_plan: Plan, store: Store, spec: TrialSpec, outcome: Outcome
 def digest(the_plan: Plan, store: Store) -> str:
     """A hash of everything that the report shows: the plan, and the files of its trials by time and size."""
     found = hashlib.sha256(repr((__version__, the_plan, the_plan.protocol.key())).encode())
+    files = list(answers.files(store.path))
     for spec in the_plan.trials:
         folder = store.trial(spec.id).path
-        for file in (
+        files += (
             folder / "result.json",
             folder / "error.json",
             folder / "scores" / f"{spec.score_key(the_plan.key)}.json",
-        ):
-            status = file.stat() if file.exists() else None
-            found.update(repr((file.name, status and (status.st_mtime_ns, status.st_size))).encode())
+            folder / "points" / f"{spec.score_key(the_plan.key)}.json",
+            folder / "curves.jsonl",
+        )
+    for file in files:
+        status = None
+        with suppress(FileNotFoundError):
+            status = file.stat()
+        found.update(repr((file.name, status and (status.st_mtime_ns, status.st_size))).encode())
     return found.hexdigest()

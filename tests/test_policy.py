@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn as tnn
 
-from i2ibench import benchmark, nn, registry, results, trial
+from i2ibench import benchmark, frames, nn, registry, trial
 from i2ibench.config import Training
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Method, Task
@@ -222,6 +222,6 @@ def test_a_trial_says_how_it_was_computed(benchmark_file: Callable[..., Path]) -
     copied, trained = sorted(plan.trials, key=lambda spec: spec.label)
     for spec in (copied, trained):
         trial.train_and_translate(spec, store, logging.getLogger("test"))
-    found = results.provenance(plan, store)
+    found = frames.provenance(plan, store)
     assert found["policy.precision"] == {"fp32": 1}, "the method that trains nothing has none"
     assert found["policy.batched"] == {"True": 1}

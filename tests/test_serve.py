@@ -77,10 +77,14 @@ def test_the_page_is_drawn_and_drawn_again_when_there_are_results(
             assert "0 of 2 trials finished" in first
             assert 'src="progress?drawn=1"' in first
             assert "parent.location.reload" not in ask("/progress?drawn=1")[1]
+            assert "Learning curves" not in first
+            points = [{"step": step, "seconds": step / 9, "generator.l1": 1 / step} for step in (2, 4)]
+            drawer.store.trial(drawer.plan.trials[1].id).write_curves(points)
+            until(lambda: "Learning curves" in ask("/")[1], drawer)  # of a training that is under way
             finish(drawer)
             until(lambda: drawer.version > 1 and "2 of 2 trials finished" in ask("/")[1], drawer)
         assert "parent.location.reload" in ask("/progress?drawn=1")[1]
-        assert ask("/leaderboard.csv")[1].startswith("data,label,")
+        assert ask("/leaderboard.csv")[1].startswith("data,")
     assert not (drawer.store.path.parent / "reports").exists()
 
 

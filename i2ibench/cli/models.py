@@ -1,4 +1,4 @@
-"""Commands that use what is trained: translate images, pack a model, try it in a browser, watch its inputs."""
+"""Commands that use what is trained: translate images, pack a model, try it, ask people, watch, train further."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from i2ibench.cli.arguments import app
+from i2ibench.cli.arguments import AsJson, ExecutorName, app
 
 TrialName = Annotated[
     str,
@@ -23,7 +23,9 @@ TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the method fi
 def translate(
     trial: TrialName,
     source: Annotated[str, typer.Argument(metavar="IN", help="An image, a folder, or - for paths on standard input.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder; or, for one image, a file.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A folder; for one image, a file; - for a pipe of images.")
+    ],
     n: Annotated[
         int | None, typer.Option("--n", "-n", help="Translations of each image, by a method that draws noise.")
     ] = None,
@@ -107,6 +109,60 @@ def demo(
 
 
 @app.command()
+def study(
+    benchmark: Annotated[
+        Path, typer.Argument(metavar="BENCHMARK", help="A benchmark file that was run, or the folder of its trials.")
+    ],
+    results: Annotated[bool, typer.Option("--results", help="Print what the answers say, and serve nothing.")] = False,
+    as_json: AsJson = False,
+    forget: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Remove a rater with all answers, and serve nothing.")
+    ] = None,
+    ask: Annotated[
+        str, typer.Option(help="better (of two translations), real (an image or an output), or both.")
+    ] = "better",
+    data: Annotated[list[str] | None, typer.Option(help="A data set, once for each; default: all.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="Test images of each data set, evenly spaced.")] = 20,
+    questions: Annotated[int, typer.Option(min=1, max=1000, help="Of each rater, besides attention checks.")] = 40,
+    exposure: Annotated[
+        float | None, typer.Option(min=0.05, max=60, help="Seconds for which images are shown that may be real.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the order of the questions.")] = 0,
+    consent: Annotated[
+        Path | None, typer.Option(help="A text file to agree to, in place of the page's own words.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8090,
+    host: Annotated[str, typer.Option(help="The address to listen on; others can see it if it is not loopback.")] = (
+        "127.0.0.1"
+    ),
+) -> None:
+    """Ask people which translation is better, or which image is real, on a page of this machine; or print the results.
+
+    Raters may leave and come back by a code. Answers are kept in the store, and stand in the next report.
+    """
+    from i2ibench.study import show
+
+    if forget is not None:
+        show.forget(benchmark, forget)
+        return
+    if results or as_json:
+        show.results(benchmark, as_json=as_json)
+        return
+    show.serve(
+        benchmark,
+        ask=ask,
+        data=data or (),
+        images=images,
+        questions=questions,
+        exposure=exposure,
+        seed=seed,
+        consent=consent,
+        port=port,
+        host=host,
+    )
+
+
+@app.command()
 def watch(
     trial: TrialName,
     source: Annotated[
@@ -129,3 +185,32 @@ def watch(
 
     if not show.watch(trial, source, window, protocol, figure, store, device):
         raise typer.Exit(1)
+
+
+@app.command()
+def retrain(
+    trial: TrialName,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="New images in the form of the trial's own (a folder, say); or a YAML file with those keys of a data "
+            "set that are other.",
+        ),
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="The benchmark file to write; default: retrain-ID.yaml in this folder.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of training on them; default: the trial's own.")] = None,
+    protocol: Annotated[str, typer.Option("--protocol", "-p", help="To score under.")] = "offline",
+    store: StoreFolder = "runs",
+    executor: ExecutorName = "ray",
+) -> None:
+    """Train a trial further on new data, and say what it gained there, and forgot of the old.
+
+    Writes a benchmark file with the trial as it is, the trial retrained, and that back on the old data, and runs it.
+    """
+    from i2ibench.cli.running import ended
+    from i2ibench.use import show
+
+    ended(lambda: show.retrain(trial, data, to, steps=steps, protocol=protocol, store=store, executor=executor))

@@ -22,7 +22,13 @@ def report(
     from i2ibench import benchmark
 
     the_plan, store = benchmark.load(file, protocol=protocol)
-    print(f"report: {benchmark.report(the_plan, store, protocol=protocol, redraw=True, figures=figures)}")
+    say(benchmark.report(the_plan, store, protocol=protocol, redraw=True, figures=figures))
+
+
+def say(page: Path) -> None:
+    """Print who leads, as the head of the page has it, and where the page is."""
+    summary = page.with_name("summary.txt")
+    print(f"{summary.read_text(encoding='utf-8') if summary.exists() else ''}report: {page}")
 
 
 @app.command()
@@ -51,30 +57,52 @@ def score(
 
 @app.command()
 def compare(
-    files: Annotated[list[Path], typer.Argument(metavar="BENCHMARK...", help="Two benchmark files or more.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Two or more: benchmark files, FILE@STORE, or folders of reports."),
+    ],
     to: Annotated[Path, typer.Option(help="The folder of the joint report.")] = Path("reports/compared"),
 ) -> None:
-    """Put the results of several benchmarks on one board, and say what differs between their rows of equal name.
+    """Put the results of several runs on one board, and say what differs: settings, software, scores, costs.
 
-    Refused where their protocols or data sets differ. Runs nothing.
+    A run is a benchmark file, such a file with another store than its own (file.yaml@runs-of-old), or a report's folder
+    (reports/name), which needs neither. Refused where protocols or data sets differ. Runs nothing.
     """
     from i2ibench import joint, show_changes
 
-    page, changes = joint.compare(files, to)
+    page, changes = joint.compare(runs, to)
     show_changes.changes(changes)
     print(f"report: {page}")
 
 
 @app.command()
 def export(
-    file: BenchmarkFile,
-    to: Annotated[Path, typer.Option(help="The file: .csv, .md, .tex, .parquet or .json.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="BENCHMARK|TRIAL", help="A benchmark file; with --format, a trial or model folder."),
+    ],
+    to: Annotated[Path, typer.Option(help="The table: .csv, .md, .tex, .parquet or .json; with --format, a folder.")],
     protocol: ProtocolName = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="torchscript or onnx: a trial's networks; once for each.")
+    ] = None,
+    store: Annotated[str, typer.Option(help="With --format: the folder of the trials.")] = "runs",
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="With --format: run the method file that a packed folder brings.")
+    ] = False,
 ) -> None:
-    """Write the leaderboards as one table, for a paper's appendix or another program."""
+    """Write the leaderboards as one table; or, with --format, the networks of a trial for other programs.
+
+    What is exported is held against eager PyTorch at several sizes (1e-4 at most), and timed beside it on this machine.
+    """
+    if formats:
+        from i2ibench.use import show
+
+        show.export(source, to, formats, store, trust_code=trust_code)
+        return
     from i2ibench import export as exporting
 
-    print(f"table: {exporting.export(file, to, protocol)}")
+    print(f"table: {exporting.export(Path(source), to, protocol)}")
 
 
 @app.command()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,10 @@ from i2ibench.cli.arguments import (
     RayAddress,
     app,
 )
+from i2ibench.cli.reporting import say
+
+if TYPE_CHECKING:
+    from i2ibench.benchmark import Summary
 
 
 @app.command()
@@ -167,17 +172,24 @@ def chaos(
 
 
 def _run(file: Path, **options: Any) -> None:
-    """Run a benchmark, say where its report is, and leave with the exit code that its trials deserve."""
     from i2ibench import benchmark
 
+    ended(lambda: benchmark.run(file, **options))
+
+
+def ended(run: Callable[[], Summary]) -> None:
+    """Run a benchmark, say where its report is, and leave with the exit code that its trials deserve."""
     try:
-        summary = benchmark.run(file, **options)
+        summary = run()
     except KeyboardInterrupt as why:
         from i2ibench.stopping import EXIT_CODES
 
         print("i2ibench: interrupted; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(EXIT_CODES.get(getattr(why, "signal", 0), 130)) from None
-    print(f"report: {summary.report}" if summary.report else "others work on what is left, and write the report")
+    if summary.report:
+        say(summary.report)
+    else:
+        print("others work on what is left, and write the report")
     if summary.failed:
         print(
             f"{len(summary.failed)} of {len(summary.states)} trials failed; the report and the lines above say why",

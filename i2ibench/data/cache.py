@@ -15,10 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from i2ibench.data.images import ARRAYS, Images, Progress
 from i2ibench.errors import DataError
+from i2ibench.lazy import np
 
 if TYPE_CHECKING:
     from i2ibench.data.source import Source

@@ -12,7 +12,6 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field, field_validator
 
 from i2ibench.data import pixels
@@ -22,6 +21,7 @@ from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest
 from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
 from i2ibench.data.tasks import AnyTask, SuperResolve
 from i2ibench.errors import DataError
+from i2ibench.lazy import np
 
 if TYPE_CHECKING:
     from PIL.Image import Image

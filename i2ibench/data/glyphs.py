@@ -11,13 +11,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.labels import ClassLabels
 from i2ibench.data.source import DomainParams, Pairing, Source
 from i2ibench.errors import DataError
+from i2ibench.lazy import np
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
+from i2ibench.lazy import np
 
 Progress: TypeAlias = Callable[[int, int], None]  # called as progress(done, total)
-ImageSet: TypeAlias = np.ndarray | Sequence[np.ndarray]  # uint8 (N, H, W, 3); or (H, W, 3) each, of any sizes
-Allocate: TypeAlias = Callable[[str, tuple[int, ...]], np.ndarray]  # allocate("train_a", shape): an array to fill
+ImageSet: TypeAlias = "np.ndarray | Sequence[np.ndarray]"  # uint8 (N, H, W, 3); or (H, W, 3) each, of any sizes
+Allocate: TypeAlias = "Callable[[str, tuple[int, ...]], np.ndarray]"  # allocate("train_a", shape): an array to fill
 
 ARRAYS = ("train_a", "train_b", "test_a", "test_b")
 

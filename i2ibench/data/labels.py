@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from i2ibench.errors import DataError
+from i2ibench.lazy import np
 
 MOST_CLASSES = 256
 COLUMNS = ["name", "class"]  # of a CSV file of labels

@@ -6,9 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from i2ibench.errors import DataError
+from i2ibench.lazy import np
 
 if TYPE_CHECKING:
     from PIL.Image import Image

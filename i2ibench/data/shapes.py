@@ -13,26 +13,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.source import Pairing, Source, SourceParams
+from i2ibench.lazy import np
 
 VERSION = 1  # part of the fingerprint: raise it when anything below changes a pixel
 KINDS = ("circle", "triangle", "square", "hexagon")
-COLOURS = np.array(  # far from each other, from white and from black
-    [
-        (214, 60, 60),
-        (60, 160, 75),
-        (65, 90, 200),
-        (235, 190, 50),
-        (160, 75, 175),
-        (70, 185, 200),
-        (240, 130, 45),
-        (120, 120, 120),
-    ],
-    np.float64,
+COLOURS = (  # far from each other, from white and from black
+    (214, 60, 60),
+    (60, 160, 75),
+    (65, 90, 200),
+    (235, 190, 50),
+    (160, 75, 175),
+    (70, 185, 200),
+    (240, 130, 45),
+    (120, 120, 120),
 )
 LINE = 0.025  # width of an outline over the image size
 MOST_SHAPES = 3
@@ -157,7 +154,7 @@ def _filled(scene: Scene, size: int, colours: int) -> np.ndarray:
     image = np.full((size, size, 3), 255.0)
     for shape in scene.shapes:
         distance = _distance(shape, size)
-        colour = COLOURS[(shape.kind + scene.mode) % colours]
+        colour = np.array(COLOURS[(shape.kind + scene.mode) % colours], np.float64)
         inside = _covered(distance, size)[..., None]
         line = _covered(np.abs(distance) - LINE / 2, size)[..., None]
         image = image * (1 - inside) + colour * inside
@@ -201,7 +198,7 @@ def _ground(scene: Scene) -> np.ndarray:
 
 
 def _own_colour(scene: Scene, i: int) -> np.ndarray:
-    return COLOURS[(scene.mode + 3 * i) % len(COLOURS)]
+    return np.array(COLOURS[(scene.mode + 3 * i) % len(COLOURS)], np.float64)
 
 
 def _texture(rng: np.random.Generator, size: int) -> np.ndarray:

@@ -6,12 +6,12 @@ import hashlib
 import json
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-import numpy as np
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from i2ibench.data import resize
 from i2ibench.data.labels import Palette
 from i2ibench.data.labels import colours as read_colours
+from i2ibench.lazy import np
 from i2ibench.settings import Settings
 
 VERSION = 1  # part of every fingerprint: raise it when a task below makes other pixels
