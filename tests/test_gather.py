@@ -239,7 +239,7 @@ def test_adaptation_stands_between_its_bounds_which_are_learned_once(benchmark_f
     stamps = [each["protocol"]["metrics"]["adaptation"] for each in found.values()]
     assert stamps[0] == stamps[1], "they may stand in one column"
     assert (stamps[0]["classes"], stamps[0]["learned_from"], stamps[0]["steps"]) == (2, 8, 4)
-    assert len(list(store.feature_cache.glob("adaptation-*"))) == 4, "three without a translation, and one with"
+    assert len(list(store.feature_cache.glob("adaptation-*.npy"))) == 4, "three without a translation, and one with"
 
 
 def test_what_needs_no_networks_loads_none(benchmark_file: Write) -> None:

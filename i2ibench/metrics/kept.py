@@ -30,10 +30,23 @@ def kept(
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     file = cache / f"{name}-{digest.hexdigest()[:24]}.npy"
+    values = _read(file)
+    if values is None:
+        from filelock import FileLock
+
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock")):  # trials that are scored at once do not each compute it
+            values = _read(file)
+            if values is None:
+                values = compute()
+                with atomic_write(file, "wb") as stream:
+                    np.save(stream, values, allow_pickle=False)
+    return values
+
+
+def _read(file: Path) -> np.ndarray | None:
+    """None: it is not there, or damaged by something outside."""
     try:
         return np.load(file, allow_pickle=False)
-    except (FileNotFoundError, ValueError, EOFError):  # not there, or damaged by something outside
-        values = compute()
-        with atomic_write(file, "wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-        return values
+    except (FileNotFoundError, ValueError, EOFError):
+        return None

@@ -103,7 +103,7 @@ def test_fcn_scores_stand_between_shuffled_and_real_targets(tmp_path: Path) -> N
         entry = right.stamp["metrics"][name]
         assert (entry["segmenter_steps"], entry["segmenter_learned_from"], entry["segmenter_seed"]) == (STEPS, 40, 0)
     assert right.stamp["metrics"] == wrong.stamp["metrics"], "they may stand in one column"
-    assert len(list(tmp_path.glob("segmenter-*"))) == 1, "one training for all trials"
+    assert len(list(tmp_path.glob("segmenter-*.npy"))) == 1, "one training for all trials"
 
 
 def test_an_answer_by_chance_is_scored_as_chance(tmp_path: Path) -> None:
