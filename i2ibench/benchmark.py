@@ -140,7 +140,8 @@ def report(
     folder = Path(the_plan.reports) / the_plan.name
     page, stamp = folder / "index.html", folder / ".drawn-from"
     drawn_from = digest(the_plan, store)
-    whole = all((folder / name).exists() for name in ("index.html", "leaderboard.md", "leaderboard.csv", "figures"))
+    parts = "index.html", "leaderboard.md", "leaderboard.csv", "trials.parquet", "figures"
+    whole = all((folder / name).exists() for name in parts)
     if not redraw and whole and stamp.exists() and stamp.read_text(encoding="utf-8") == drawn_from:
         return page
     require_writable(folder, "reports")
@@ -179,7 +180,7 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
 
 def _bytes(spec: TrialSpec) -> float:
     """What a trial may take beside its images: the networks that it keeps on its way are a quarter of it each."""
-    every = spec.training["score_every"]
+    every = spec.training["score_every"] if spec.trained and not spec.borrows else None
     return BYTES_PER_TRIAL * (1 + (spec.training["steps"] // every / 4 if every else 0))
 
 

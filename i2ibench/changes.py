@@ -128,7 +128,10 @@ def _settings(plans: Sequence[Plan], twins: Mapping[str, Sequence[str]]) -> Iter
     """The keys of a training that differ in rows of equal name; where none does, that the code or the data do."""
     found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for label in twins:
-        specs = [next((spec for spec in plan.trials if spec.label == label), None) for plan in plans]
+        on = [{spec.data: spec for spec in reversed(plan.trials) if spec.label == label} for plan in plans]
+        shared = next((data for data in plans[0].data if all(data in each for each in on)), None)
+        # Where no data set is in all of them, the data themselves are what differs.
+        specs = [each.get(shared) if shared else next(iter(each.values()), None) for each in on]
         told = [None if spec is None else _told(spec) for spec in specs]
         there = [each for each in told if each is not None]
         keys = dict.fromkeys(key for each in there for key in each)

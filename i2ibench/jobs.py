@@ -45,8 +45,9 @@ def make(
         wanted = tuple(metrics[spec.id])
         known = {} if rescore else (store.trial(spec.id).scores(spec.score_key(plan.protocol)) or {}).get("values", {})
         missing = [metric for metric in wanted if metric not in known]
-        asked = plan.evaluation | ({} if any(map(_heavy, missing)) else {"gpus": 0.0})
         on_the_way = plan.of_points(wanted)
+        points = bool(on_the_way and spec.trained and spec.training["score_every"])  # which translate all test images
+        asked = plan.evaluation | ({} if points or any(map(_heavy, missing)) else {"gpus": 0.0})
         job = Job(
             "score", spec.to_json(), str(store.path), protocol, wanted, asked, curve_metrics=on_the_way, rescore=rescore
         )

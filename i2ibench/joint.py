@@ -151,7 +151,7 @@ def _homes(runs: Runs) -> tuple[list[dict[str, str]], dict[str, tuple[Store, str
             ids[spec.id] = spec.id
             if before is not None:
                 mine, theirs = _outcome(store.trial(spec.id), key), _outcome(before[0].trial(spec.id), key)
-                if mine is not None and theirs is not None and mine != theirs:
+                if mine is not None and theirs is not None and _differ(mine, theirs):
                     ids[spec.id] = f"{spec.id} ({i + 1})"
                 elif mine is None:
                     continue
@@ -161,10 +161,16 @@ def _homes(runs: Runs) -> tuple[list[dict[str, str]], dict[str, tuple[Store, str
     return own, homes
 
 
-def _outcome(trial: Trial, key: str) -> tuple[Any, Any] | None:
+def _outcome(trial: Trial, key: str) -> tuple[Any, Mapping[str, float]] | None:
     """What two copies of a trial share, and two trainings of it do not; None while it is not trained."""
     result = trial.result()
-    return None if result is None else (result.get("cost"), (trial.scores(key) or {}).get("values"))
+    return None if result is None else (result.get("cost"), (trial.scores(key) or {}).get("values") or {})
+
+
+def _differ(mine: tuple[Any, Mapping[str, float]], theirs: tuple[Any, Mapping[str, float]]) -> bool:
+    """Whether these are two trainings. A metric that only one copy was scored by says nothing."""
+    both = mine[1].keys() & theirs[1].keys()
+    return mine[0] != theirs[0] or any(mine[1][name] != theirs[1][name] for name in both)
 
 
 def _without_copies(trials: Iterable[TrialSpec]) -> Iterator[TrialSpec]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def points(plan: Plan, store: Store, labels: Collection[str] | None = None) -> pd.DataFrame:
+def points(plan: Plan, store: Store) -> pd.DataFrame:
     """Scores against training, of the trials that kept networks on their way (`training.score_every`).
 
     Columns:
@@ -36,8 +36,7 @@ def points(plan: Plan, store: Store, labels: Collection[str] | None = None) -> p
     rows: list[tuple[Any, ...]] = []
     seen: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     for spec in plan.trials:
-        if labels is None or spec.label in labels:
-            rows += _rows(plan, store, spec, seen)
+        rows += _rows(plan, store, spec, seen)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"step": "int64", "seconds": float, "value": float})
 
 

@@ -37,7 +37,7 @@ class PageHandler(BaseHTTPRequestHandler):
     def content(self, most: int, spelled: str) -> bytes | None:
         """What was sent with the request; None, and it is answered, if that is more than `most` bytes."""
         length = self.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) <= most:
+        if length.isascii() and length.isdecimal() and len(length) < 12 and int(length) <= most:
             return self.rfile.read(int(length))
         self.json(413, {"error": f"{spelled} are the most here"})
         return None

@@ -129,7 +129,9 @@ def _brings(trial: Trial, other: Trial, key: str) -> bool:
                 f"{trial.path / 'scores' / key}.json and {other.path / 'scores' / key}.json differ in {name}; delete "
                 "one, and score it anew with `i2ibench evaluate`"
             )
-    return theirs["values"].keys() > ours["values"].keys()
+    if theirs["values"].keys() != ours["values"].keys():
+        return theirs["values"].keys() > ours["values"].keys()
+    return trial.points(key).keys() > other.points(key).keys()
 
 
 def _size(step: _Step) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 DIFF_CHARACTERS = 50_000  # of `git diff`, kept with each trial
 SETTLED_SECONDS = 5.0  # a file that changed later than that may change again within a tick of its clock
+VERSION = 1  # of how a file's meaning is hashed: raise it when that changes
 MOST_REMEMBERED = 2000  # digests of files, before all are forgotten
 PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow")
 # What a trained network depends on besides its method's own file.
@@ -69,7 +70,9 @@ def code_digest(*files: Path) -> str:
     before, digests = len(known), []
     for file in files:
         status = file.stat()
-        key = f"{file.absolute()}|{status.st_mtime_ns}|{status.st_size}|Python {sys.version_info[:2]}"
+        # Where a copy keeps times, what the system says of the file itself still changes.
+        same = status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
+        key = f"{file.absolute()}|{same}|Python {sys.version_info[:2]}|{VERSION}"
         digest = known.get(key) or _meaning(file.read_bytes())
         if time.time() - status.st_mtime > SETTLED_SECONDS:
             known[key] = digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -140,6 +141,8 @@ class Browser:
         os.write(self._out, json.dumps(message).encode() + b"\0")
         while True:
             while b"\0" not in self._rest:
+                ready, _, _ = select.select([self._in], [], [], 120)
+                assert ready, f"the browser has not answered to {method} for two minutes"
                 more = os.read(self._in, 1 << 16)
                 assert more, "the browser has gone"
                 self._rest += more

@@ -48,6 +48,12 @@ def test_scores_without_a_network_ask_for_no_gpu_and_no_reference(benchmark_file
     assert not any(job.kind == "reference" for job in found.values())
 
 
+def test_networks_on_the_way_are_translated_with_on_a_gpu(benchmark_file: Write) -> None:
+    text = TEXT.replace("METRICS", "ssim").replace("steps: 6,", "steps: 6, score_every: 2,")
+    shares = {j.spec["label"]: j.resources["gpus"] for j in made(benchmark_file(text)).values() if j.kind == "score"}
+    assert shares == {"copy": 0, "tiny": 0.25, "longer": 0.25}
+
+
 def test_the_longer_training_is_known_from_its_steps_and_from_earlier_results(benchmark_file: Write) -> None:
     file = benchmark_file(TEXT.replace("METRICS", "psnr"))
     found = made(file)

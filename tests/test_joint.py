@@ -76,6 +76,20 @@ def test_each_trial_is_found_in_its_own_store(file: Write) -> None:
         assert (made.store.trial(spec.id).result() is not None) == (spec.label != "tiny (old)"), spec.label
 
 
+def test_a_metric_that_one_copy_has_besides_makes_no_other_training_of_it(file: Write, tmp_path: Path) -> None:
+    plan, store = benchmark.load(file("old", 0.1))
+    finish(plan, store, ssim=0.7)
+    shutil.copytree(store.path, tmp_path / "copied")
+    spec, copied = next(s for s in plan.trials if s.label == "tiny"), Store(tmp_path / "copied")
+    key = spec.score_key(plan.protocol)
+    scores = copied.trial(spec.id).scores(key)
+    assert scores is not None
+    for values, rows in (({"fid": 3.0}, {"tiny"}), ({"psnr": 12.0}, {"tiny (one)", "tiny (two)"})):
+        copied.trial(spec.id).write_scores(key, scores | {"values": scores["values"] | values}, {})
+        made = joint.join([(plan, store), (plan, copied)], ["one", "two"])
+        assert {s.label for s in made.plan.trials} - {"copy", "same"} == rows
+
+
 def test_the_command_writes_one_page_and_says_what_changed(file: Write, tmp_path: Path) -> None:
     files = [file("old", 0.1), file("new", 0.2)]
     for path, ssim in zip(files, (0.3, 0.6), strict=True):

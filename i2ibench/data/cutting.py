@@ -68,7 +68,7 @@ def as_bytes(cuts: Sequence[Cut], size: int, room: Room, device: torch.device | 
     batch = room.lend((len(cuts), size, size, 3), torch.uint8)
     for place, cut in zip(batch.numpy(), cuts, strict=True):
         place[...] = cut.pixels  # row by row: a copy from numpy's mirrored view takes thirty times as long
-    batch = batch.to(device, non_blocking=True)
+    batch = batch.to(device)  # not `non_blocking`: the room is lent again, perhaps before such a copy ends
     mirrored = [i for i, cut in enumerate(cuts) if cut.mirrored]
     if batch.device.type == "cpu":
         for i in mirrored:  # one at a time: an index of several is ten times as slow there

@@ -157,9 +157,14 @@ def to_tensor(images: np.ndarray) -> Tensor:
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Float32 means float32, whatever the training loop set: no TF32 or autocast in a network that scores."""
+    products = torch.backends.cuda.matmul
+    before, products.allow_tf32 = products.allow_tf32, False
     with (
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
         torch.autocast("cuda", enabled=False),
         torch.autocast("cpu", enabled=False),
     ):
-        yield
+        try:
+            yield
+        finally:
+            products.allow_tf32 = before

@@ -63,41 +63,44 @@ def _block(before: int, after: int, stride: int = 1) -> nn.Sequential:
 
 
 def trained(
-    images: np.ndarray, labels: np.ndarray, classes: int, size: int, steps: int, device: str, cache: Path | None
+    images: np.ndarray, labels: np.ndarray, classes: int, size: int, steps: int, cache: Path | None
 ) -> np.ndarray:
     """The weights of the network that learned from real pairs, float32 (parameters,); kept in `cache`.
+
+    It learns on the CPU, always: on a GPU bilinear enlarging learns otherwise each time, and every machine would have a
+    judge of its own.
 
     Args:
         images, labels: uint8 (N, H, W, 3) and the class of each of their pixels, uint8 (N, H, W).
         size: edge in pixels of the test images, to which these are resized.
     """
-    about = SETTINGS, classes, size, steps, torch.device(device).type, torch.__version__
-    learn = partial(_learned, images, labels, classes, size, steps, device)
+    about = SETTINGS, classes, size, steps, torch.__version__
+    learn = partial(_learned, images, labels, classes, size, steps)
     return kept(cache, "segmenter", about, (images, labels), learn)
 
 
 def segmented(weights: np.ndarray, images: np.ndarray, classes: int, device: str) -> np.ndarray:
     """The class of each pixel of uint8 images (N, H, W, 3): uint8 (N, H, W)."""
     with torch.no_grad(), full_precision():
-        network = UNet(classes).to(device).eval()
+        with torch.random.fork_rng(devices=[]):
+            network = UNet(classes).to(device).eval()
         vector_to_parameters(torch.from_numpy(np.array(weights)).to(device), network.parameters())
         starts = range(0, len(images), BATCH)
         parts = [network(_seen(images[i : i + BATCH], device)).argmax(dim=1).to(torch.uint8).cpu() for i in starts]
     return torch.cat(parts).numpy()
 
 
-def _learned(images: np.ndarray, labels: np.ndarray, classes: int, size: int, steps: int, device: str) -> np.ndarray:
+def _learned(images: np.ndarray, labels: np.ndarray, classes: int, size: int, steps: int) -> np.ndarray:
     """The same on every call: weights, batches and mirrors come from a fixed seed; the caller's random state stays."""
-    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), full_precision(), torch.inference_mode(False), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]), full_precision(), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(SEED)
-        network = UNet(classes).to(device)
+        network = UNet(classes)
         optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE)
         decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
         for rows, mirrored in _batches(len(images), steps):
-            x = interpolate(_seen(images[rows], device), (size, size), mode="bilinear", antialias=True)
-            y = interpolate(torch.from_numpy(labels[rows]).to(device)[:, None], (size, size), mode="nearest-exact")
-            flip = torch.from_numpy(mirrored).to(device)[:, None, None, None]
+            x = interpolate(_seen(images[rows], "cpu"), (size, size), mode="bilinear", antialias=True)
+            y = interpolate(torch.from_numpy(labels[rows])[:, None], (size, size), mode="nearest-exact")
+            flip = torch.from_numpy(mirrored)[:, None, None, None]
             x, y = torch.where(flip, x.flip(-1), x), torch.where(flip, y.flip(-1), y)
             optimiser.zero_grad()
             cross_entropy(network(x), y[:, 0].long()).backward()

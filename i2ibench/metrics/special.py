@@ -168,7 +168,7 @@ def _scorer(
     assert material.pairs is not None
     labels = labelmaps.decode(material.pairs.maps, material.palette)
     steps = protocol.segmenter_steps
-    weights = segmenter.trained(material.pairs.targets, labels, classes, size, steps, device, cache)
+    weights = segmenter.trained(material.pairs.targets, labels, classes, size, steps, cache)
     who = hashlib.sha256(weights.tobytes()).hexdigest()
     return who, partial(segmenter.segmented, weights, classes=classes, device=device)
 

@@ -1,7 +1,8 @@
 """Raters, questions and answers in SQLite: many raters at once, one answer per question, nothing lost by a kill.
 
-`<store>/_study/answers.db`, in WAL mode: readers and a writer do not wait for each other. One file for all benchmarks
-of a store, because an answer is about trials and an image, whichever benchmark shows them.
+`<store>/_study/answers.db`, with SQLite's rollback journal: a store may lie on a file system that several machines
+share, and its other one (WAL) is for one machine alone. One file for all benchmarks of a store, because an answer is
+about trials and an image, whichever benchmark shows them.
 """
 
 from __future__ import annotations
@@ -76,24 +77,15 @@ class Answers:
 
     def __init__(self, store: Path) -> None:
         self.path = place(store)
-        self._open: sqlite3.Connection | None = None
 
     def create(self) -> None:
         """Make the file. Raises StoreError if it cannot be written, or is something else."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Never used again, and kept open all the same: who closes a file last writes its journal back, five times
-            # the work of an answer.
-            self._open = self._connect()
-            self._open.execute("PRAGMA journal_mode = WAL")
-            self._open.executescript(SCHEMA)
+            with closing(self._connect()) as db:
+                db.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self.path}: cannot be used for answers ({error}); move it away") from None
-
-    def close(self) -> None:
-        """Write the journal back into the file. What was answered is safe without."""
-        if self._open is not None:
-            self._open.close()
 
     def enrol(
         self,
@@ -199,8 +191,7 @@ def place(store: Path) -> Path:
 
 def files(store: Path) -> tuple[Path, ...]:
     """The files that change with the answers, if there are any."""
-    file = place(store)
-    return file, file.with_name(f"{file.name}-wal")
+    return (place(store),)
 
 
 def read(store: Path) -> list[Answer]:
@@ -213,8 +204,8 @@ def read(store: Path) -> list[Answer]:
     if not file.exists():
         return []
     try:
-        # Reading takes a lock beside the file, unless nobody can write there.
-        mode = "mode=rw" if os.access(file.parent, os.W_OK) else "immutable=1"
+        # What a killed server left half-written is taken back by the first who may write there.
+        mode = "mode=rw" if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK) else "mode=ro"
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=60)) as db:
             rows = db.execute(
                 f"SELECT rater, chose_a, seconds, at, {COLUMNS} "

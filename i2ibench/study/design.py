@@ -84,7 +84,8 @@ def cells(
             if turn < len(order):
                 image = order[(turn + at) % len(order)]  # neighbours ask about different images
                 first, second = (REAL if row == REAL else _of(trials[data][row], image, images[data]) for row in (a, b))
-                found.append(Cell(kind, data, image, first, second, (kind, data, a, b)))
+                if first != second:  # two rows may show one trial
+                    found.append(Cell(kind, data, image, first, second, (kind, data, a, b)))
     return found
 
 

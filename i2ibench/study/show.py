@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,28 +46,28 @@ def serve(
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--consent {consent}: cannot be read ({error})") from None
     specs, store = _of(benchmark_or_store)
-    with closing(answers.Answers(store.path)) as kept:
-        study = server.Study(
-            material.Material(specs, store, data),
-            kept,
-            KINDS[ask],
-            images=images,
-            questions=questions,
-            exposure=exposure,
-            seed=seed,
-            consent=agreed_to,
-        )
-        listening = server.serve(study, port, host)
-        print(f"{len(study.pool)} different questions, {study.count} for each rater; answers: {kept.path}")
-        loopback.serve_until_interrupted(listening)
+    kept = answers.Answers(store.path)
+    study = server.Study(
+        material.Material(specs, store, data),
+        kept,
+        KINDS[ask],
+        images=images,
+        questions=questions,
+        exposure=exposure,
+        seed=seed,
+        consent=agreed_to,
+    )
+    listening = server.serve(study, port, host)
+    print(f"{len(study.pool)} different questions, {study.count} for each rater; answers: {kept.path}")
+    loopback.serve_until_interrupted(listening)
 
 
 def forget(benchmark_or_store: Path, code: str) -> None:
     """Remove a rater who asks for it."""
     _, store = _of(benchmark_or_store)
-    with closing(answers.Answers(store.path)) as kept:
-        kept.create()
-        print(f"{kept.forget(code)} answers removed")
+    kept = answers.Answers(store.path)
+    kept.create()
+    print(f"{kept.forget(code)} answers removed")
 
 
 def results(benchmark_or_store: Path, *, as_json: bool) -> None:

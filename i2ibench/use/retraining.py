@@ -172,5 +172,5 @@ def _metrics(trial: Trial) -> dict[str, list[str]]:
 def _other(settings: Mapping[str, Any], model: type[BaseModel], keep: tuple[str, ...] = ()) -> dict[str, Any]:
     """Those settings that are not a model's defaults: so the file says what matters, and no more."""
     fields = model.model_fields
-    plain = {key: field.get_default(call_default_factory=True, validated_data={}) for key, field in fields.items()}
+    plain = {key: field.get_default(call_default_factory=True) for key, field in fields.items()}
     return {key: value for key, value in settings.items() if key in keep or key not in plain or value != plain[key]}

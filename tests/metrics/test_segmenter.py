@@ -38,7 +38,7 @@ def maps(classes: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def weights() -> np.ndarray:
     classes, photographs = scenes(40, 0)
-    return segmenter.trained(photographs, classes, 2, SIZE, STEPS, "cpu", None)
+    return segmenter.trained(photographs, classes, 2, SIZE, STEPS, None)
 
 
 def test_it_learns_what_is_to_be_seen_and_nothing_else(weights: np.ndarray) -> None:
@@ -55,7 +55,7 @@ def test_the_same_on_every_call_and_the_callers_random_state_is_left_alone() -> 
         torch.manual_seed(seed)
         before = torch.get_rng_state()
         with torch.inference_mode():
-            found.append(segmenter.trained(photographs, classes, 2, SIZE, 3, "cpu", None))
+            found.append(segmenter.trained(photographs, classes, 2, SIZE, 3, None))
         assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(*found)
 
@@ -69,20 +69,20 @@ def test_an_image_is_judged_alone_and_at_any_size(weights: np.ndarray) -> None:
 
 def test_training_images_kept_larger_are_brought_to_the_size_of_the_test_images() -> None:
     classes, photographs = scenes(40, 0, size=2 * SIZE)
-    weights = segmenter.trained(photographs, classes, 2, SIZE, STEPS, "cpu", None)
+    weights = segmenter.trained(photographs, classes, 2, SIZE, STEPS, None)
     truth, seen = scenes(20, 1)
     assert (segmenter.segmented(weights, seen, 2, "cpu") == truth).mean() > 0.95
 
 
 def test_what_is_learned_is_kept_by_what_it_is_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes, photographs = scenes(10, 0)
-    first = segmenter.trained(photographs, classes, 2, SIZE, 2, "cpu", tmp_path)
+    first = segmenter.trained(photographs, classes, 2, SIZE, 2, tmp_path)
     learned: list[int] = []
     monkeypatch.setattr(segmenter, "_learned", lambda *of: learned.append(1) or first + 1)
-    np.testing.assert_array_equal(first, segmenter.trained(photographs, classes, 2, SIZE, 2, "cpu", tmp_path))
+    np.testing.assert_array_equal(first, segmenter.trained(photographs, classes, 2, SIZE, 2, tmp_path))
     assert not learned
     for other in ((photographs, 1 - classes, 2, SIZE, 2), (photographs, classes, 2, SIZE, 3), (photographs, classes, 3, SIZE, 2)):  # fmt: skip
-        segmenter.trained(*other, "cpu", tmp_path)
+        segmenter.trained(*other, tmp_path)
     assert len(learned) == 3
 
 

@@ -41,7 +41,6 @@ def answered(plan: Plan, store: Store) -> None:
             chose_a = rng.random() < 1 / (1 + np.exp(2 * (a - b)))
             left = True if rater == BLIND else chose_a == waiting.question.a_is_left
             answers.answer(code, waiting.place, bool(left), 2.0)
-    answers.close()
 
 
 def test_what_raters_saw_is_what_is_found(judged: Path, command_line: CommandLine) -> None:
@@ -100,7 +99,6 @@ def test_nothing_is_claimed_where_nobody_counts(judged: Path) -> None:
     while (waiting := answers.state(code)[2]) is not None:
         wrong = waiting.question.check and waiting.question.a_is_left
         answers.answer(code, waiting.place, chose_left=not wrong, seconds=1.0)
-    answers.close()
     (found,) = analysis.of_plan(plan, store)
     assert (found.answers, found.raters, found.excluded, found.preferred, found.seconds) == (0, 0, 1, (), None)
     assert words.note(found) == f"1 left out: {analysis.RULE}."

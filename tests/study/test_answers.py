@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -21,10 +20,10 @@ POOL = cells({"d": {m: [f"{m}-s0"] for m in "abc"}}, {"d": [0, 1, 2, 3]}, ("bett
 
 
 @pytest.fixture
-def answers(tmp_path: Path) -> Iterator[Answers]:
-    with closing(Answers(tmp_path)) as made:
-        made.create()
-        yield made
+def answers(tmp_path: Path) -> Answers:
+    made = Answers(tmp_path)
+    made.create()
+    return made
 
 
 def answer_all(answers: Answers, code: str, most: int = 99) -> int:
@@ -73,7 +72,6 @@ def test_one_answer_per_question_whoever_sends_it_again(answers: Answers) -> Non
 def test_a_rater_comes_back_where_they_left(answers: Answers) -> None:
     code = answers.enrol(POOL, 5)
     answer_all(answers, code, most=3)
-    answers.close()
     again = Answers(answers.path.parents[1])
     spelled = f" {code[:4].lower()}-{code[4:].lower()} "
     done, total, waiting = again.state(spelled)

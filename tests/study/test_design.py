@@ -105,3 +105,8 @@ def test_what_is_asked() -> None:
 def test_few_questions_are_checked_too(count: int) -> None:
     pool = cells({"d": {"a": ["a"], "b": ["b"]}}, {"d": [0]}, ("better",))
     assert len(assign(pool, {}, count, random.Random(0))) == (3 if count else 0)
+
+
+def test_rows_that_show_one_trial_are_not_held_against_each_other() -> None:
+    pool = cells({"d": {"x": ["t"], "y": ["t"], "z": ["u"]}}, {"d": [0, 1]}, ("better",))
+    assert {(cell.a, cell.b) for cell in pool} == {("t", "u")}

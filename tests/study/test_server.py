@@ -48,7 +48,6 @@ class Served:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
-        self.study.answers.close()
 
 
 def send(address: str, path: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:
