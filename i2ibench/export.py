@@ -30,7 +30,8 @@ def export(file: Path, to: Path, protocol: str | None = None) -> Path:
         StoreError: `to` cannot be written.
     """
     if to.suffix not in FORMS:
-        raise ConfigError(f"--to {to}: unknown ending '{to.suffix}'; {did_you_mean(to.suffix, FORMS)}")
+        hint = did_you_mean(to.suffix, FORMS)
+        raise ConfigError(f"--to {to}: unknown ending '{to.suffix}'; {hint} (for networks: --format)")
     plan, store = benchmark.load(file, protocol=protocol)
     from i2ibench.report import build  # pandas takes a while to import
 

@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 def changes(found: Compared) -> None:
     """Three tables, each only where there is something to say."""
+    rows: list[tuple[str, ...]]
     if found.differences:
-        _print("what", "rows", *found.names, rows=[(d.what, d.where or "all", *d.values) for d in found.differences])
+        rows = [(d.what, d.where or "all shared", *d.values) for d in found.differences]
+        _print("what", "rows", *found.names, rows=rows)
     if not found.scores:
         console.print("no row has different trials, with scores, in two of the runs")
         return
-    rows: list[tuple[str, ...]] = []
+    rows = []
     for change in found.scores:
         one = change.comparison
         n = f"{one.seeds} seed{'s' if one.seeds != 1 else ''}" + (f", {one.images} images" if one.images else "")
         rows.append((change.data, change.title, one.a, one.b, f"{one.difference:.4g}", n, p_value(one.p), verdict(one)))
-    _print("data", "score", "first", "second", "difference", "n", "p, Holm", "verdict", rows=rows)
+    _print("data", "score", "first", "second", "first − second", "n", "p, Holm", "verdict", rows=rows)
     costs = [
         (*row, *(" → ".join(_cost(name, value) for value in of.get(name, ())) for name in found.cost_names))
         for row, of in found.costs_by_row.items()

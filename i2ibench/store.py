@@ -247,6 +247,7 @@ def require_writable(folder: Path, what: str, needed_bytes: int = 0) -> None:
     A folder that is not there yet is tried at the nearest one above, so that nothing is left behind by bad input.
     """
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    key = what if what.startswith("-") else f"{what}:"  # an option of the command line, or a key of the file
     try:
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"\0" * 4096)
@@ -254,10 +255,10 @@ def require_writable(folder: Path, what: str, needed_bytes: int = 0) -> None:
         free = shutil.disk_usage(there).free
     except OSError as error:
         raise StoreError(
-            f"{what} {folder}: cannot be written ({error.strerror}); choose another with `{what}:`"
+            f"{what} {folder}: cannot be written ({error.strerror}); choose another with `{key}`"
         ) from None
     if free < needed_bytes:
         raise StoreError(
             f"{what} {folder}: this benchmark needs about {needed_bytes / 1e6:.0f} MB "
-            f"and the disk has {free / 1e6:.0f} MB left; free some space or choose another place with `{what}:`"
+            f"and the disk has {free / 1e6:.0f} MB left; free some space or choose another place with `{key}`"
         )

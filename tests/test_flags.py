@@ -139,6 +139,7 @@ def test_a_run_keeps_its_flags_and_the_report_shows_them(benchmark_file: Callabl
     assert [flag["flag"] for flag in found["flat"]] == ["discriminator has won", "collapse"]
     assert found["copy"] == found["well"] == []
     folder = summary.report.parent
+    assert "worse than copy" in (folder / "summary.txt").read_text()
     table = pd.read_csv(folder / "leaderboard.csv", keep_default_na=False).set_index("label")
     of_trials, of_row = "discriminator has won; collapse", "worse than copy"  # neither learns anything in these steps
     assert table["flags"].to_dict() == {"flat": f"{of_trials}; {of_row}", "copy": "", "well": of_row}

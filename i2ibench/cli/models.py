@@ -146,7 +146,7 @@ def study(
         show.forget(benchmark, forget)
         return
     if results or as_json:
-        show.results(benchmark, as_json=as_json)
+        show.results(benchmark, data or (), as_json=as_json)
         return
     show.serve(
         benchmark,

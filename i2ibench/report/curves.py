@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from i2ibench.report.board import Board, Column
 from i2ibench.report.drawing import SHOWN, Drawing, left_out, listed, log_axis, reference_lines, shorten
@@ -69,12 +70,14 @@ def _curve_panel(ax: Axes, label: str, points: pd.DataFrame, looks: Looks) -> No
 
 def _time_axes(ax: Axes, points: pd.DataFrame) -> None:
     """Wall time, and GPU-hours where there was a GPU, below the steps: a training runs at an even pace."""
-    last = points.sort_values("step").iloc[-1]
+    ends = points.sort_values("step").groupby("seed").last()
+    last = ends.iloc[-1]
     ax.set_xlabel("training step", labelpad=1)
-    if pd.isna(last["seconds"]) or last["seconds"] <= 0 or last["step"] <= 0:
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    pace = (ends["seconds"] / ends["step"].where(ends["step"] > 0)).mean()  # over the seeds, as the line is
+    if pd.isna(pace) or pace <= 0:
         return
-    pace = last["seconds"] / last["step"]
-    unit, size = _time_unit(last["seconds"])
+    unit, size = _time_unit(pace * ends["step"].max())
     scales = [(f"wall time ({unit})", pace / size)]
     if last["gpus"] > 0:
         scales.append(("GPU-hours", pace / 3600 * last["gpus"]))

@@ -78,9 +78,13 @@ def log_axis(axis: Axis, text: Callable[[float], str], low: float, high: float) 
         axis.set_major_formatter(lambda value, _: text(value))
         return
     axis._set_axes_scale("log")  # type: ignore[attr-defined]
-    axis.set_major_locator(
-        LogLocator(subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0) if high / low > 4 else range(1, 10))
-    )
+    if high / low > 4:
+        axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0)))
+    else:
+        unit = 10.0 ** math.floor(math.log10(low))
+        whole = (digit * unit for digit in (*range(1, 10), *range(10, 50, 10)))
+        ticks = [tick for tick in whole if 0.9 * low <= tick <= 1.1 * high]
+        axis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 4)] if ticks else [low]))
     axis.set_major_formatter(lambda value, _: text(value))
     axis.set_minor_locator(NullLocator())
 

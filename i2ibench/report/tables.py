@@ -129,8 +129,13 @@ def _markdown_table(board: Board) -> str:
         ]
         for row in (*board.rows, *board.references)
     ]
-    headers = ["method", "mean rank", *(f"{column.title} {column.arrow}" for column in board.columns), "seeds"]
+    titles = [f"{column.title}{_unit(column)} {column.arrow}" for column in board.columns]
+    headers = ["method", "mean rank", *titles, "seeds"]
     return pd.DataFrame(rows, columns=headers).to_markdown(index=False, disable_numparse=True)
+
+
+def _unit(column: Column) -> str:
+    return " (MB)" if column.unit == "MB" else ""
 
 
 def _name(row: Row) -> str:

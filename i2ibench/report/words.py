@@ -145,8 +145,11 @@ def summary(boards: Sequence[Board]) -> str:
             f"{win.label} has the best mean {listed([f'{title} ({value})' for title, value in win.scores])}"
             for win in wins(board)
         ]
-        if won:
-            lines.append(f"{board.data}: {listed(won)}. {certainty(board)} {against_copy(board)}".strip())
+        said = [f"{listed(won)}. {certainty(board)}".strip()] if won else []
+        if worse := against_copy(board):
+            said.append(worse)
+        if said:
+            lines.append(f"{board.data}: {' '.join(said)}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from i2ibench import benchmark, loopback
 from i2ibench.errors import ConfigError
+from i2ibench.registry import did_you_mean
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.study import answers, material, server, words
@@ -70,9 +71,14 @@ def forget(benchmark_or_store: Path, code: str) -> None:
     print(f"{kept.forget(code)} answers removed")
 
 
-def results(benchmark_or_store: Path, *, as_json: bool) -> None:
-    """Print what the answers say of the trials of a benchmark, or of all of a store."""
+def results(benchmark_or_store: Path, data: Sequence[str], *, as_json: bool) -> None:
+    """Print what the answers say of the trials of a benchmark, or of all of a store; on these data sets, if any."""
     specs, store = _of(benchmark_or_store)
+    known = {spec.data for spec in specs}
+    for name in data:
+        if name not in known:
+            raise ConfigError(f"--data {name}: there is no such data set; {did_you_mean(name, known)}")
+    specs = [spec for spec in specs if not data or spec.data in data]
     given = answers.read(store.path)
     found = analyse(given, {spec.id: (spec.data, spec.label) for spec in reversed(specs)})
     if as_json:

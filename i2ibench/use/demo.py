@@ -42,16 +42,17 @@ class Demo:
 
     def described(self) -> list[dict[str, Any]]:
         """What the page needs to know of each model."""
+        labels = [str(model.about.get("label", model.name)) for model in self.models]
         return [
             {
-                "name": str(model.about.get("label", model.name)),
+                "name": label if labels.count(label) == 1 else model.name,
                 "title": f"{model.name}, {model.size} x {model.size} pixels in training",
                 "size": model.size,
                 "directions": list(model.directions),
                 "multimodal": model.method.multimodal,
                 "exemplars": model.method.exemplars,
             }
-            for model in self.models
+            for label, model in zip(labels, self.models, strict=True)
         ]
 
     def translate(self, asked: Mapping[str, Any]) -> dict[str, Any]:

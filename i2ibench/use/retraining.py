@@ -19,7 +19,7 @@ from i2ibench import benchmark, registry
 from i2ibench.config import Resources, Training
 from i2ibench.data.files import expand
 from i2ibench.data.source import SourceParams
-from i2ibench.errors import ConfigError, DataError, StoreError
+from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Trial, atomic_write
 from i2ibench.use import trials
@@ -81,13 +81,20 @@ def write(trial: Trial, data: Path, to: Path, *, steps: int | None = None, proto
     head = HEAD.format(trial=trial.id, before=BEFORE, after=AFTER, kept=KEPT, new=NEW, old=OLD)
     plain = json.loads(json.dumps({key: value for key, value in content.items() if value}))  # so that nothing is shared
     text = head + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
-    if to.exists() and to.read_text(encoding="utf-8") != text:
+    if to.is_dir() or (to.exists() and to.read_bytes() != text.encode()):
         raise ConfigError(f"{to}: is there already, and is another; choose another --to, or remove it")
+    fresh = not to.exists()
     try:
         with atomic_write(to, "w") as file:
             file.write(text)
     except OSError as error:
         raise StoreError(f"{to}: cannot be written ({error.strerror or error})") from None
+    try:
+        benchmark.load(to)
+    except I2IBenchError:
+        if fresh:  # what cannot be run would only be in the way of the next
+            to.unlink()
+        raise
     return said
 
 
@@ -102,6 +109,11 @@ class Change:
     images: int  # that the test stands on, and
     p: float | None  # what it gives: of other images, for these two networks
     better: str | None  # which of the two rows, if the difference is significant
+
+
+def retrained(file: Path) -> str:
+    """The id of the trial that a file of `write` makes of the old one."""
+    return next(spec.id for spec in benchmark.load(file)[0].trials if (spec.label, spec.data) == (AFTER, NEW))
 
 
 def changes(file: Path) -> list[Change]:

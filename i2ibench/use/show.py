@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from i2ibench import benchmark, loopback, scoring, show_assets
+from i2ibench import benchmark, executors, loopback, scoring, show_assets
 from i2ibench.benchmark import Summary
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
@@ -131,6 +131,7 @@ def retrain(
     executor: str,
 ) -> Summary:
     """Write the benchmark that retrains a trial, run it, and print what was gained and what was forgotten."""
+    executors.require_known(executor)
     found = trials.find(trial, Store(store))
     file = to or Path(f"retrain-{found.id}.yaml")
     for line in retraining.write(found, data, file, steps=steps, protocol=protocol):
@@ -143,6 +144,7 @@ def retrain(
         p = "-" if one.p is None else f"{one.p:.3g}"
         table.add_row(one.data, one.title, f"{one.before:.5g}", f"{one.after:.5g}", str(one.images or "-"), p, verdict)
     Console().print(table)
+    print(f"retrained: {retraining.retrained(file)}")
     return summary
 
 

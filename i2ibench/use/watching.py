@@ -25,6 +25,8 @@ MOST = 1000  # images of each domain that stand for it
 NULL = 500  # windows drawn from it to find the threshold
 LEVEL = 0.01  # of windows without any drift that raise an alarm all the same
 
+FIGURES = ".png", ".svg", ".pdf"  # that `draw` writes
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -73,8 +75,8 @@ class Gauge:
         half = len(order) // 2
         if not 2 <= window <= half // 2:
             raise ConfigError(
-                f"--window is {window}; with {len(order)} training images, one of 4 to a window and more, "
-                f"it should be 2 to {half // 2}"
+                f"--window is {window}; a window may have a quarter of the {len(order)} training images at most: "
+                f"2 to {half // 2}"
             )
         self._base = reference[order[:half]].double()
         own = _kernel(self._base, self._base)
@@ -131,11 +133,8 @@ def watch(
 
 def require_drawable(file: Path) -> None:
     """Raises ConfigError if `draw` could not write a file of this ending."""
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    known = sorted(FigureCanvasBase.get_supported_filetypes())
-    if file.suffix.lower().removeprefix(".") not in known:
-        raise ConfigError(f"--figure {file}: the ending should be one of {', '.join(known)}")
+    if file.suffix.lower() not in FIGURES:
+        raise ConfigError(f"--figure {file}: the ending should be one of {', '.join(FIGURES)}")
 
 
 def draw(windows: Sequence[Window], file: Path) -> None:

@@ -88,6 +88,7 @@ def test_the_file_says_what_is_not_default_and_no_more(own: Store, tmp_path: Pat
         ("[1, 2]", "should hold keys of a data set"),
         ("{", "cannot be read"),
         ("folder", "is not a folder; give the keys"),
+        ("{train_imges: 3}", "did you mean 'train_images'"),
     ],
 )
 def test_data_that_cannot_be_used_is_one_line(own: Store, tmp_path: Path, content: str | None, message: str) -> None:
@@ -102,6 +103,15 @@ def test_data_that_cannot_be_used_is_one_line(own: Store, tmp_path: Path, conten
         retraining.write(trials.find("plain", own), data, tmp_path / "f.yaml")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "f.yaml").exists()
+
+
+def test_another_file_or_a_folder_in_its_place_is_left_alone(own: Store, tmp_path: Path) -> None:
+    (tmp_path / "new.yaml").write_text("{train_images: 8}")
+    (tmp_path / "f.yaml").write_bytes(b"\xff not ours")
+    for place in (tmp_path / "f.yaml", tmp_path):
+        with pytest.raises(ConfigError, match="is there already, and is another"):
+            retraining.write(trials.find("plain", own), tmp_path / "new.yaml", place)
+    assert (tmp_path / "f.yaml").read_bytes() == b"\xff not ours"
 
 
 def test_a_folder_stands_in_for_the_old_one(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_it_is_kid() -> None:
 
 @pytest.mark.parametrize("window", [0, 1, 21])
 def test_windows_that_the_reference_is_too_small_for(window: int) -> None:
-    with pytest.raises(ConfigError, match="it should be 2 to"):
+    with pytest.raises(ConfigError, match="at most: 2 to 20"):
         Gauge(normal(80, 0), window)
 
 
