@@ -67,11 +67,11 @@ def test_the_jobs_of_an_array_share_the_trials(short, sleepy) -> None:
 def test_preemption_costs_no_step(short, sleepy, lab, until) -> None:
     sleepy.write(seeds=2, steps=150, seconds=0.1)
     job = sleepy.submit("--option=--nodelist=n1", *NO_GPU)
-    until(lambda: len(sleepy.steps()) > 20, 60)
+    until(lambda: len(sleepy.steps()) > 20, 180)
     urgent = lab.run(
         "sbatch", "--parsable", "-p", "urgent", "-w", "n1", "--exclusive", "-o", "/dev/null", "--wrap=sleep 1"
     )
-    until(lambda: lab.job(urgent.stdout.strip())["JobState"] == "COMPLETED", 60)
+    until(lambda: lab.job(urgent.stdout.strip())["JobState"] == "COMPLETED", 180)
     before = len(sleepy.steps())
     assert before < 2 * 150
     assert not sleepy.held()
@@ -85,7 +85,7 @@ def test_preemption_costs_no_step(short, sleepy, lab, until) -> None:
 def test_requeue_in_mid_trial(short, sleepy, lab, until) -> None:
     sleepy.write(steps=150, seconds=0.1)
     job = sleepy.submit("--option=--nodelist=n1", *NO_GPU)
-    until(lambda: len(sleepy.steps()) > 45, 60)
+    until(lambda: len(sleepy.steps()) > 45, 180)
     lab.ask(f"scontrol requeue {job}")
     until(lambda: lab.job(job)["JobState"] == "PENDING", 30)
     known = len(sleepy.steps())
@@ -102,7 +102,7 @@ def test_requeue_in_mid_trial(short, sleepy, lab, until) -> None:
 def test_a_cancelled_job_leaves_no_process_and_no_lease(short, sleepy, lab, until, way: str) -> None:
     sleepy.write(steps=1000, seconds=0.1)
     job = sleepy.submit("--option=--nodelist=n1", *NO_GPU, *(["--array", "1"] if way == "array" else []))
-    until(lambda: len(sleepy.steps()) > 5, 60)
+    until(lambda: len(sleepy.steps()) > 5, 180)
     lab.ask(f"scancel {job}")
     sleepy.wait_for(job, "CANCELLED", 60)
     sleepy.leaves_nothing()
@@ -163,7 +163,7 @@ def test_a_crashed_host_and_a_cut_link_lose_nothing(short, sleepy, sleepy_type, 
     until(lambda: lab.job(crashed)["JobState"] == "RUNNING", 30)
     host = lab.job(crashed)["BatchHost"]
     cut = other.submit(f"--option=--exclude={host}", *NO_GPU, "--array", "1")
-    until(lambda: len(sleepy.steps()) > 25 and len(other.steps()) > 25, 60)
+    until(lambda: len(sleepy.steps()) > 25 and len(other.steps()) > 25, 180)
     elsewhere = other.steps()[-1][0]
     lab.crash(host)
     lab.cut(elsewhere)
