@@ -127,5 +127,8 @@ def test_what_cannot_work_is_refused() -> None:
         DDIB.check(DDIB.Params(), Task(3, 3, 36))
     with pytest.raises(ConfigError, match="as many channels each; A has 3, B has 1"):
         DDIB.check(DDIB.Params(), Task(3, 1, 32))
-    with pytest.raises(ConfigError, match="sample_steps cannot be more than timesteps: 50 > 10"):
-        DDIB.check(DDIB.Params(timesteps=10), Task(3, 3, 64))
+    with pytest.raises(ConfigError, match="sample_steps cannot be more than timesteps: 50 > 40"):
+        DDIB.check(DDIB.Params(timesteps=40), Task(3, 3, 64))
+    with pytest.raises(ConfigError, match="timesteps 20: the linear schedule needs more than 20"):
+        DDIB.check(DDIB.Params(timesteps=20, sample_steps=5), Task(3, 3, 64))
+    DDIB.check(DDIB.Params(timesteps=20, sample_steps=5, schedule="cosine"), Task(3, 3, 64))
