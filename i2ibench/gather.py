@@ -5,7 +5,7 @@ They come from the trained networks in the store, with noise from the trial's se
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,10 @@ from i2ibench.data.source import Images
 from i2ibench.errors import TrialError
 from i2ibench.metrics.adaptation import chosen_training
 from i2ibench.metrics.catalog import METRICS
+from i2ibench.metrics.evaluate import Scores, evaluate
 from i2ibench.metrics.material import Labelled, Material, RealPairs, chosen_inputs
 from i2ibench.metrics.protocol import Protocol
+from i2ibench.metrics.stamp import TRIAL
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, atomic_write
 from i2ibench.translation import reconstruct, translate, translate_styles
@@ -29,6 +31,33 @@ if TYPE_CHECKING:
     from i2ibench.method import Method
 
 KEPT_STYLES = 8  # of each input, for the report
+
+
+def scored(
+    spec: TrialSpec,
+    store: Store,
+    images: Images,
+    outputs: np.ndarray,
+    metrics: Sequence[str],
+    protocol: Protocol,
+    device: torch.device,
+    origin: Mapping[str, str] = TRIAL,
+) -> Scores:
+    """The scores of a trial's outputs, uint8 (N, H, W, 3): at the end of its training, or on the way there.
+
+    Raises TrialError as `material` does.
+    """
+    return evaluate(
+        outputs,
+        images.test_b,
+        metrics,
+        protocol,
+        paired=images.scores_pairs and spec.scores_pairs,
+        device=device,
+        cache=store.feature_cache,
+        origin=origin,
+        material=material(spec, store, images, outputs, metrics, protocol, device),
+    )
 
 
 def material(

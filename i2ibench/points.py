@@ -15,7 +15,6 @@ from i2ibench.errors import Interrupted, TrialError
 from i2ibench.method import Method
 from i2ibench.metrics import known
 from i2ibench.metrics.catalog import METRICS
-from i2ibench.metrics.evaluate import evaluate
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.metrics.stamp import TRIAL
 from i2ibench.options import Options
@@ -75,17 +74,8 @@ def _point(
     state, images = snapshots.read(store.trial(spec.trained_as), step, device), load_images(spec, store)
     method = _networks(spec, store, state, device)
     outputs = translate(method, images.test_a, spec.seed, device, backward=spec.backward)
-    scores = evaluate(
-        outputs,
-        images.test_b,
-        metrics,
-        protocol,
-        paired=images.scores_pairs and spec.scores_pairs,
-        device=device,
-        cache=store.feature_cache,
-        origin=TRIAL | {"checkpoint": f"step {step}"},
-        material=gather.material(spec, store, images, outputs, metrics, protocol, device),
-    )
+    origin = TRIAL | {"checkpoint": f"step {step}"}
+    scores = gather.scored(spec, store, images, outputs, metrics, protocol, device, origin)
     return {"seconds": state["seconds"], "values": scores.values, "protocol": scores.stamp}
 
 

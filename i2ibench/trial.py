@@ -19,7 +19,6 @@ from i2ibench.errors import TrialError
 from i2ibench.method import Method
 from i2ibench.metrics import known
 from i2ibench.metrics.catalog import METRICS
-from i2ibench.metrics.evaluate import evaluate
 from i2ibench.metrics.features import extract_cached
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.policy import Policy
@@ -182,16 +181,7 @@ def score(
     wanted = tuple(m for m in dict.fromkeys((*had, *metrics)) if usable is None or m not in usable.values)
     if usable is not None and not wanted:
         return
-    scores = evaluate(
-        outputs,
-        images.test_b,
-        wanted,
-        protocol,
-        paired=images.scores_pairs and spec.scores_pairs,
-        device=device,
-        cache=store.feature_cache,
-        material=gather.material(spec, store, images, outputs, wanted, protocol, device),
-    )
+    scores = gather.scored(spec, store, images, outputs, wanted, protocol, device)
     fresh = tuple(scores.values)
     if usable is not None:
         scores = known.merged(usable, scores)
