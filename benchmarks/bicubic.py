@@ -3,12 +3,11 @@
 python benchmarks/bicubic.py FOLDER --scale 4
 
 Each image is cropped to a multiple of the scale, shrunk and enlarged again as MATLAB's imresize does, and compared with
-itself, a border of `scale` pixels cut off. The first line is the row "bicubic" of published tables, which goes back to
-SRCNN's code: luminance alone, rounded to 8 bits before it is shrunk and again when it is enlarged, but not between;
-grey files as they are. On Set5 it is theirs to the last digit: 33.66 / 0.9299 at x2, 30.39 / 0.8682 at x3 and
-28.42 / 0.8104 at x4 (EDSR, table 2). The second is what `metrics: [psnr_y, ssim_y]` give on the task `super-resolve`:
-RGB images of 8 bits, and their luminance not rounded, as RCAN's scripts score the methods of those tables. It is up to
-0.02 dB and 0.001 higher, and by 1.3 dB for grey images, whose RGB is squeezed into 16 to 235.
+itself, a border of `scale` pixels cut off. The first line is the row "bicubic" of published tables, as a board of the
+task `super-resolve` shows it too (`i2ibench.metrics.luminance.bicubic`), but for files of one channel, which are taken
+as they are: on Set5 it is theirs to the last digit. The second is what the row `copy` of such a board has: RGB images
+of 8 bits, and their luminance not rounded, as RCAN's scripts score the methods of those tables. It is up to 0.02 dB and
+0.001 higher, and by 1.3 dB for files of one channel, whose RGB is squeezed into 16 to 235.
 """
 
 from __future__ import annotations
@@ -22,35 +21,28 @@ from PIL import Image
 from i2ibench.data import pixels
 from i2ibench.data.files import existing
 from i2ibench.data.folder import image_files
-from i2ibench.data.resize import imresize, resample, to_bytes
+from i2ibench.data.resize import imresize
 from i2ibench.errors import I2IBenchError
 from i2ibench.metrics.images import psnr_values, ssim_values
-from i2ibench.metrics.luminance import luminance, psnr, psnr_y_values, ssim, ssim_y_values
+from i2ibench.metrics.luminance import bicubic, psnr_y_values, rounded, ssim_y_values
 
 GREY = ("1", "L", "I;16")  # Pillow's modes of files with one channel
-
-
-def cropped(image: np.ndarray, scale: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """The image (H, W, ...) cropped to a multiple of the scale, and its size when shrunk."""
-    height, width = (edge // scale for edge in image.shape[:2])
-    return image[: height * scale, : width * scale], (height, width)
 
 
 def of_tables(file: Path, scale: int) -> tuple[float, float]:
     """PSNR and SSIM of an image file as in published tables."""
     image = np.asarray(pixels.read(file))
     with Image.open(file) as opened:
-        plane = image[..., 0] if opened.mode in GREY else to_bytes(luminance(image, 0))
-    original, small = cropped(plane, scale)
-    enlarged = to_bytes(resample(resample(original, small), original.shape[:2]))
-    inside = (slice(scale, -scale),) * 2
-    return psnr(enlarged[inside], original[inside]), ssim(enlarged[inside], original[inside])
+        plane = image[..., 0] if opened.mode in GREY else rounded(image)
+    return bicubic(plane, scale, scale)
 
 
 def pair(file: Path, scale: int) -> tuple[np.ndarray, np.ndarray]:
     """(enlarged, original), uint8 (H, W, 3) each, of an image file."""
-    original, small = cropped(np.asarray(pixels.read(file)), scale)
-    return imresize(imresize(original, small), original.shape[:2]), original
+    image = np.asarray(pixels.read(file))
+    height, width = (edge // scale for edge in image.shape[:2])
+    original = image[: height * scale, : width * scale]
+    return imresize(imresize(original, (height, width)), original.shape[:2]), original
 
 
 def floors(folder: Path, scale: int) -> dict[str, tuple[float, float]]:

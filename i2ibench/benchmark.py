@@ -15,9 +15,10 @@ from rich.progress import Progress
 
 from i2ibench import __version__, assets, config, executors, jobs, loggers, plan, stopping
 from i2ibench.data import cache, fetch, named
-from i2ibench.data.images import Images
+from i2ibench.data.images import Images, sizes
 from i2ibench.errors import DataError, Stopped, StoreError
 from i2ibench.job import Job, Outcome
+from i2ibench.metrics.protocol import Protocol
 from i2ibench.monitor import Monitor
 from i2ibench.plan import DataPlan, Plan
 from i2ibench.spec import TrialSpec
@@ -171,7 +172,7 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
             loggers.require(spec.logging)
     store.require_writable()
     require_writable(Path(the_plan.reports) / the_plan.name, "reports")
-    images = {label: _read(entry, store, console) for label, entry in the_plan.data.items()}
+    images = {label: _read(entry, the_plan.protocol, store, console) for label, entry in the_plan.data.items()}
     store.require_writable(int(sum(images[spec.data].test_a.nbytes + _bytes(spec) for spec in pending)))
     for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):
         with _progress(console, f"fetching {name}") as advance:
@@ -184,7 +185,7 @@ def _bytes(spec: TrialSpec) -> float:
     return BYTES_PER_TRIAL * (1 + (spec.training["steps"] // every / 4 if every else 0))
 
 
-def _read(entry: DataPlan, store: Store, console: Console) -> Images:
+def _read(entry: DataPlan, protocol: Protocol, store: Store, console: Console) -> Images:
     """A data set from the cache, decoded into it first; bad data leaves no store behind that was not there before."""
     fresh = not store.path.exists()
     try:
@@ -194,6 +195,10 @@ def _read(entry: DataPlan, store: Store, console: Console) -> Images:
             raise DataError("it is changing while it is read; run again when its files are complete")
         if min(len(images.test_a), len(images.test_b)) < 2:
             raise DataError("scores need at least 2 test images")
+        edge = min(map(min, sizes(images.test_a)))
+        for metric in entry.metrics:
+            if edge < (least := protocol.smallest(metric, entry.source.params.scale)):
+                raise DataError(f"metric '{metric}' needs images of {least} pixels, and one has an edge of {edge}")
     except DataError as error:
         if fresh:
             shutil.rmtree(store.path, ignore_errors=True)

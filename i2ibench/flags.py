@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from i2ibench.data.ragged import Ragged
+
 Flag = dict[str, str]  # {"flag": its name, "reason": one line}
 
 # A discriminator that cannot tell real from fake has a loss of 0.25 (least squares) to 1.4 (cross-entropy); below 0.01
@@ -20,10 +22,14 @@ WON_POINTS = 3  # and at least so many: one or two points may be chance
 # The outputs' deviation from their mean, as a share of the targets'. Averages of what is likely, such as the blurred
 # images of a VAE, keep a half or more; a fifth is left by a generator that hardly looks at its input.
 COLLAPSE_SHARE = 0.2
+COMPARED = 64  # pixels, of images of several sizes
 
 
 def find(
-    curves: Sequence[Mapping[str, float]], players: Sequence[str], outputs: np.ndarray, targets: np.ndarray
+    curves: Sequence[Mapping[str, float]],
+    players: Sequence[str],
+    outputs: np.ndarray | Ragged,
+    targets: np.ndarray | Ragged,
 ) -> list[Flag]:
     """What is wrong with a finished training.
 
@@ -80,9 +86,12 @@ def won(curves: Sequence[Mapping[str, float]], player: str) -> str | None:
     )
 
 
-def collapsed(outputs: np.ndarray, targets: np.ndarray) -> str | None:
-    """Why these outputs are a collapse, if they are: over different inputs they differ far less than the targets do."""
-    ours, theirs = spread(outputs), spread(targets)
+def collapsed(outputs: np.ndarray | Ragged, targets: np.ndarray | Ragged) -> str | None:
+    """Why these outputs are a collapse, if they are: over different inputs they differ far less than the targets do.
+
+    Images of several sizes are compared at one.
+    """
+    ours, theirs = (spread(i.squashed(COMPARED) if isinstance(i, Ragged) else i) for i in (outputs, targets))
     if len(outputs) < 2 or len(targets) < 2 or ours >= COLLAPSE_SHARE * theirs:
         return None
     return (

@@ -14,6 +14,7 @@ import torch
 
 from i2ibench import registry
 from i2ibench.build import make_method, source_params
+from i2ibench.data.images import ImageSet
 from i2ibench.data.source import Images
 from i2ibench.errors import TrialError
 from i2ibench.metrics.adaptation import chosen_training
@@ -37,13 +38,13 @@ def scored(
     spec: TrialSpec,
     store: Store,
     images: Images,
-    outputs: np.ndarray,
+    outputs: ImageSet,
     metrics: Sequence[str],
     protocol: Protocol,
     device: torch.device,
     origin: Mapping[str, str] = TRIAL,
 ) -> Scores:
-    """The scores of a trial's outputs, uint8 (N, H, W, 3): at the end of its training, or on the way there.
+    """The scores of a trial's outputs, uint8 (H, W, 3) each: at the end of its training, or on the way there.
 
     Raises TrialError as `material` does.
     """
@@ -64,7 +65,7 @@ def material(
     spec: TrialSpec,
     store: Store,
     images: Images,
-    outputs: np.ndarray,
+    outputs: ImageSet,
     metrics: Collection[str],
     protocol: Protocol,
     device: torch.device,
@@ -82,6 +83,9 @@ def material(
     scale = source_params(spec).scale
     if not needs - {"pairs"}:
         return Material(scale=scale)
+    # Of images of several sizes nothing more is asked (`scored`).
+    assert isinstance(images.test_a, np.ndarray)
+    assert isinstance(outputs, np.ndarray)
     source = registry.sources()[spec.source](source_params(spec), Path(spec.base))
     method = trained(spec, store, device) if needs & {"styles", "cycle", "labels"} else None
     styles = cycled = labelled = truths = None
@@ -121,7 +125,7 @@ def trained(spec: TrialSpec, store: Store, device: torch.device) -> Method:
 
 def _labelled(spec: TrialSpec, images: Images, labels: ClassLabels, method: Method, device: torch.device) -> Labelled:
     a, b = chosen_training(len(images.train_a)), chosen_training(len(images.train_b))
-    size = images.test_a.shape[1]
+    size = method.task.size
     edge = (images.train_a.shape[1] - size) // 2  # training images may be kept larger, to be cropped
     centre = slice(edge, edge + size)
     source = images.train_a[a][:, centre, centre]

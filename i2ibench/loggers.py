@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from i2ibench.data.images import ImageSet
 from i2ibench.errors import ConfigError
 from i2ibench.lazy import np
 
@@ -212,11 +213,17 @@ def require(names: Iterable[str]) -> None:
             raise ConfigError(f"logging: {name} is not installed here: pip install 'i2ibench[{name}]', or leave it out")
 
 
-def grid(*columns: np.ndarray) -> np.ndarray:
+def grid(*columns: ImageSet) -> np.ndarray:
     """One picture, uint8 (rows * H, columns * W, 3), with a row for each of the first test images.
 
     Args:
-        columns: uint8 (N, H, W, 3) each: inputs, outputs and, where there are any, their targets.
+        columns: uint8 (N, H, W, 3) each: inputs, outputs and, where there are any, their targets. Of images of several
+            sizes H and W are the largest, and the smaller ones lie on white.
     """
-    rows = min(SHOWN, *(len(column) for column in columns))
-    return np.concatenate([np.concatenate([column[i] for column in columns], axis=1) for i in range(rows)])
+    shown = [column[: min(SHOWN, *map(len, columns))] for column in columns]
+    height, width = (max(image.shape[axis] for column in shown for image in column) for axis in (0, 1))
+    canvas = np.full((len(shown[0]), height, len(shown), width, 3), 255, np.uint8)
+    for x, column in enumerate(shown):
+        for y, image in enumerate(column):
+            canvas[y, : image.shape[0], x, : image.shape[1]] = image
+    return canvas.reshape(-1, len(shown) * width, 3)

@@ -122,6 +122,7 @@ class Method:
     )
     sampling: ClassVar[tuple[str, ...]] = ()  # settings that change translations and no training: rows share networks
     seeded: ClassVar[bool] = True  # False: the seed changes nothing, so one is enough
+    any_size: ClassVar[bool] = True  # False: outputs have the size of training, whatever the input's
     scores_pairs: ClassVar[bool] = True  # False: outputs do not belong to their inputs, so paired metrics are left out
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # name -> {parameter or "training": value}
 

@@ -13,7 +13,7 @@ from typing import Any
 from i2ibench import initial, registry, scored, sets
 from i2ibench.config import Config, Resources, Training
 from i2ibench.config import protocol as protocol_at
-from i2ibench.data.source import SourceParams
+from i2ibench.data.source import Source, SourceParams
 from i2ibench.entries import Entry
 from i2ibench.errors import ConfigError
 from i2ibench.method import Method, Task
@@ -100,10 +100,8 @@ def make(config: Config, protocol: str | None = None) -> Plan:
         assets |= dict.fromkeys(method.assets(params))
         for data_entry in _data_of(config, entry):
             data_plan = data[data_entry.label]
-            if method.pairing == "paired" and data_plan.source.pairing == "unpaired":
-                skipped.append(
-                    Skip(entry.label, data_entry.label, "needs paired training images, and this data set has none")
-                )
+            if reason := _unsuited(method, data_plan.source):
+                skipped.append(Skip(entry.label, data_entry.label, reason))
                 continue
             seeds = config.header.seeds if method.seeded else config.header.seeds[:1]
             if hindrance := initial.hindrance(config, entry, data_entry.label, seeds[0], planned):
@@ -216,6 +214,15 @@ def _spec(
         init_from=start,
         freeze=entry.keys.freeze,
     )
+
+
+def _unsuited(method: type[Method], source: Source) -> str | None:
+    """Why a method has no row on a data set; None if it has."""
+    if method.pairing == "paired" and source.pairing == "unpaired":
+        return "needs paired training images, and this data set has none"
+    if source.params.own_sizes and not method.any_size:
+        return "gives images of one size, and this data set's test images keep their own"
+    return None
 
 
 def _data_of(config: Config, entry: Entry) -> list[Entry]:

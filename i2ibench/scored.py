@@ -90,6 +90,11 @@ def _hindrance(metric: str, entry: Entry, source: Source, protocol: Protocol) ->
             f"there, use {free} (`metrics:` of the data set)"
         )
     needs, palette = METRICS[metric].needs, source.palette
+    if needs - {"pairs"} and source.params.own_sizes:
+        return (
+            f"metric '{metric}' is for test images of one size, and those of data set '{entry.label}' keep their own "
+            "(`test_size: own`); leave it out there"
+        )
     for need, domain, maps in (("palette", "b", "targets"), ("scorer", "a", "inputs")):
         if need in needs and (palette is None or palette.domain != domain):
             found = "declares no `palette`" if palette is None else "has them on the other side in this direction"
@@ -109,6 +114,8 @@ def _hindrance(metric: str, entry: Entry, source: Source, protocol: Protocol) ->
             f"metric '{metric}' needs the class of each image, and data set '{entry.label}' does not tell it; "
             "declare it with `labels`"
         )
-    if source.params.size < (smallest := protocol.smallest(metric, source.params.scale)):
+    if not source.params.own_sizes and source.params.size < (
+        smallest := protocol.smallest(metric, source.params.scale)
+    ):
         return f"metric '{metric}' needs images of {smallest} pixels; raise size, or leave it out"
     return None

@@ -11,7 +11,8 @@
     snapshots/<step>.pt   the networks on the way there, if asked for (`training.score_every`)
     training.json         what training them cost, written when they are whole
     tensorboard/          losses and images for TensorBoard, and mlflow/ and wandb/ likewise, if asked for (`loggers`)
-    outputs.npy           the translated test images, uint8 (N, H, W, 3)
+    outputs.npy           the translated test images, uint8 (N, H, W, 3); of several sizes, end to end, and
+    outputs-shapes.npy    the height and width of each, (N, 2)
     styles.npy            several translations of some of them, (M, n, H, W, 3), and
     cycled.npy            the outputs translated back: made by scoring, where a metric asks for them
     curves.jsonl          losses against steps and seconds, a line at a time while it trains
@@ -35,6 +36,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from i2ibench import lease
+from i2ibench.data.ragged import Ragged
 from i2ibench.errors import StoreError
 from i2ibench.lazy import np
 
@@ -142,11 +144,18 @@ class Trial:
         content = read_json(self.path / "points" / f"{key}.json") or {}
         return {step: content[str(step)] for step in sorted(map(int, content))}
 
-    def outputs(self) -> np.ndarray | None:
+    def outputs(self) -> np.ndarray | Ragged | None:
         """Translated test images, uint8 (N, H, W, 3), memory-mapped; None before they exist."""
-        file = self.path / "outputs.npy"
+        return self.images("outputs.npy")
+
+    def images(self, name: str) -> np.ndarray | Ragged | None:
+        """A file of images (see above), memory-mapped; None before it exists."""
+        file = self.path / name
         with _readable(file):
-            return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None
+            if not file.exists():
+                return None
+            images = np.load(file, mmap_mode="r", allow_pickle=False)
+            return images if images.ndim > 1 else Ragged(images, np.load(_shapes(file), allow_pickle=False))
 
     def per_image(self, key: str) -> dict[str, np.ndarray]:
         """Per-image values by metric name, in the order of the test images."""
@@ -193,9 +202,13 @@ class Trial:
         write_json(self.path / "training.json", training)
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
-    def write_outputs(self, images: np.ndarray) -> None:
-        with atomic_write(self.path / "outputs.npy", "wb") as file:
-            np.save(file, images, allow_pickle=False)
+    def write_outputs(self, images: np.ndarray | Ragged) -> None:
+        file = self.path / "outputs.npy"
+        # The shapes first: where there are pixels, they can be read.
+        parts = {_shapes(file): images.shapes, file: images.pixels} if isinstance(images, Ragged) else {file: images}
+        for path, array in parts.items():
+            with atomic_write(path, "wb") as stream:
+                np.save(stream, array, allow_pickle=False)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Declare the trial trained. Everything else must be on disk by now."""
@@ -217,6 +230,10 @@ class Trial:
 
     def clear_error(self) -> None:
         (self.path / "error.json").unlink(missing_ok=True)
+
+
+def _shapes(file: Path) -> Path:
+    return file.with_name(f"{file.stem}-shapes.npy")
 
 
 class Store:

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from i2ibench.anysize import fitted, least_multiple
 from i2ibench.data.batches import to_float, to_uint8
+from i2ibench.data.ragged import Ragged
 from i2ibench.errors import TrialError
 from i2ibench.method import Method
 
 TRANSLATE_BATCH = 32
 
 
-def translate(
-    method: Method, images: np.ndarray, seed: int, device: torch.device, *, backward: bool = False
-) -> np.ndarray:
+Images = TypeVar("Images", np.ndarray, "np.ndarray | Ragged")
+
+
+def translate(method: Method, images: Images, seed: int, device: torch.device, *, backward: bool = False) -> Images:
     """Translate uint8 images (N, H, W, 3), from A to B or backward.
 
     Noise, and dropout where the method keeps it on, come from the seed.
-    A method whose batch statistics stay on sees one image at a time, so that an output depends on its input alone.
+    A method whose batch statistics stay on sees one image at a time, so that an output depends on its input alone; so
+    does every method where images have sizes of their own, and meets them as `anysize.fitted` lays them before it.
 
     Raises:
         TrialError: the method gave no image, one of another shape, or values that are not finite and in [-1, 1].
     """
+    if isinstance(images, Ragged):
+        return _of_own_sizes(method, images, seed, device, backward)
     return _run(_way(method, seed, device, backward), method, seed, device, images)
+
+
+def _of_own_sizes(method: Method, images: Ragged, seed: int, device: torch.device, backward: bool) -> Ragged:
+    def run(suited: np.ndarray) -> np.ndarray:
+        return _run(_way(method, seed, device, backward), method, seed, device, suited)[:, None]
+
+    size = method.task.size
+    multiple = least_multiple(run, size)
+    return Ragged.of([fitted(run, image[None], size, multiple)[0, 0] for image in images])
 
 
 def translate_styles(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Oracle(Method):
     """Real images of B (no paper)."""
 
+    any_size = False
     scores_pairs = False
 
     def fit(self, a: Tensor, b: Tensor) -> None:

@@ -15,6 +15,8 @@ import pytest
 from rich.console import Console
 
 from i2ibench import benchmark, flags
+from i2ibench.data.ragged import Ragged
+from i2ibench.flags import collapsed
 
 PLAYERS = ("generator", "discriminator")
 
@@ -161,3 +163,10 @@ def test_a_divided_batch_is_flagged_where_it_can_show() -> None:
     assert "normalisation" in found["reason"]
     assert other["flag"] == "data-parallel"
     assert "over 4 GPUs" in other["reason"]
+
+
+def test_images_of_several_sizes_are_judged_at_one(targets: np.ndarray) -> None:
+    own = Ragged.of([image[: 20 + i % 5, : 30 - i % 7] for i, image in enumerate(targets)])
+    grey = Ragged.of([np.full_like(image, 128) for image in own])
+    assert collapsed(own, own) is None
+    assert "hardly count" in str(collapsed(grey, own))

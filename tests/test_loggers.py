@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from i2ibench import benchmark, build, config, loggers, plan, trial
 from i2ibench.cli import app
+from i2ibench.data.ragged import Ragged
 from i2ibench.errors import ConfigError, I2IBenchError, Interrupted
 from i2ibench.loggers import Run, grid, opened
 from i2ibench.spec import TrialSpec
@@ -271,3 +272,12 @@ def test_the_grid_has_a_row_for_each_image() -> None:
     picture = grid(a.astype(np.uint8), 100 + b.astype(np.uint8))
     assert picture.shape == (2 * loggers.SHOWN, 2 * 3, 3)
     assert [tuple(row[[0, -1], 0]) for row in picture[::2]] == [(i, 100 + i) for i in range(loggers.SHOWN)]
+
+
+def test_smaller_images_lie_on_white() -> None:
+    small, large = np.zeros((2, 3, 3), np.uint8), np.full((4, 5, 3), 7, np.uint8)
+    picture = grid(Ragged.of([small, large]), Ragged.of([large, small]))
+    assert picture.shape == (8, 10, 3)
+    assert (picture[:2, :3] == 0).all()
+    assert (picture[2:4, :5] == 255).all()
+    assert (picture[:4, 5:] == 7).all()

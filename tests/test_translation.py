@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from i2ibench.data.ragged import Ragged
 from i2ibench.errors import TrialError
 from i2ibench.method import Method, Task
 from i2ibench.translation import TRANSLATE_BATCH, reconstruct, translate, translate_like, translate_styles
@@ -99,3 +100,46 @@ def test_nothing_that_is_no_image_passes() -> None:
 
     with pytest.raises(TrialError, match=r"images lie in \[-1, 1\]"):
         translate_like(make(Wild), IMAGES * 0 + 255, IMAGES, CPU)
+
+
+class Blurs(Method):
+    """A network that takes any even size, and an output hangs on five pixels around."""
+
+    def build(self, task: Task) -> None:
+        self.blur = torch.nn.Sequential(torch.nn.AvgPool2d(2), torch.nn.Upsample(scale_factor=2))
+
+    def translate(self, a: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
+        return self.blur(a)
+
+
+class Inverts(Method):
+    """A network that takes its own size alone."""
+
+    def translate(self, a: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
+        if a.shape[-2:] != (8, 8):
+            raise RuntimeError("shape mismatch")
+        return -a
+
+
+@pytest.mark.parametrize("method_class", [Blurs, Inverts, Means])
+def test_images_of_several_sizes_come_back_at_theirs(method_class: type[Method]) -> None:
+    rng = np.random.default_rng(1)
+    images = [rng.integers(60, 196, (height, width, 3), np.uint8) for height, width in ((8, 8), (13, 30), (5, 9))]
+    method = method_class(method_class.Params(), Task(3, 3, 8))
+    found = translate(method, Ragged.of(images), 3, CPU)
+    assert isinstance(found, Ragged)
+    assert [image.shape for image in found] == [image.shape for image in images]
+    for image, output in zip(images, found, strict=True):
+        alone = translate(method, Ragged.of([image]), 3, CPU)[0]
+        assert np.array_equal(output, alone), "an output hangs on its own image and the seed"
+    if method_class is Inverts:
+        assert all(np.array_equal(output, 255 - image) for image, output in zip(images, found, strict=True))
+    if method_class is Blurs:
+        expected = translate(method, images[1][None, :12], 3, CPU)[0]
+        assert np.array_equal(found[1][:12], expected), "whole, not in tiles: only the border is continued"
+
+
+def test_a_method_that_fails_on_its_own_size_says_so() -> None:
+    method = Inverts(Inverts.Params(), Task(3, 3, 16))
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        translate(method, Ragged.of([np.zeros((16, 20, 3), np.uint8)]), 0, CPU)

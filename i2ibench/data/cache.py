@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from i2ibench.data.images import ARRAYS, Images, Progress
+from i2ibench.data.ragged import Ragged
 from i2ibench.errors import DataError
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
     from i2ibench.data.source import Source
 
-VERSION = 1  # raise it when decoding changes, so that older entries are no longer found
+VERSION = 2  # raise it when decoding changes, so that older entries are no longer found
 
 
 def load(source: Source, cache_dir: Path, progress: Progress | None = None) -> Images:
@@ -120,13 +121,16 @@ def _build(source: Source, entry: Path, progress: Progress | None) -> None:
 
     try:
         images = source.decode(allocate, progress)
+        arrays = {name: getattr(images, name) for name in ARRAYS}
+        shapes = {name: array.shapes.tolist() for name, array in arrays.items() if isinstance(array, Ragged)}
         for name in ARRAYS:
-            getattr(images, name).flush()
+            (arrays[name].pixels if name in shapes else arrays[name]).flush()
         index = {
             "fingerprint": images.fingerprint,
             "paired": images.paired,
             "hidden_pairs": images.hidden_pairs,
             "test_names": images.test_names,
+            "shapes": shapes,
             "files": {name: {"stat": _stat(partial, name), "crc32": _crc32(partial, name)} for name in ARRAYS},
         }
         (partial / "index.json").write_text(json.dumps(index), encoding="utf-8")
@@ -144,6 +148,7 @@ def _open(entry: Path, fingerprint: str) -> Images | None:
         if index["fingerprint"] != fingerprint or not all(_sound(entry, n, index["files"][n]) for n in ARRAYS):
             return None
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        arrays |= {name: Ragged(arrays[name], shapes) for name, shapes in index["shapes"].items()}
         return Images(
             **arrays,
             test_names=tuple(index["test_names"]),

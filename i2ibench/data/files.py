@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from abc import abstractmethod
@@ -18,6 +19,7 @@ from i2ibench.data import pixels
 from i2ibench.data.cache import cores, digests
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
+from i2ibench.data.ragged import Ragged
 from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
 from i2ibench.data.tasks import AnyTask, SuperResolve
 from i2ibench.errors import DataError
@@ -44,6 +46,11 @@ class FileParams(SourceParams):
         "label maps are resized by nearest pixel",
     )
     palette_domain: Literal["A", "B"] = Field("B", description="which domain that is, before direction")
+    test_size: Literal["own"] | None = Field(
+        None,
+        description="own: test images keep their width and height, cut to a multiple of the scale of super-resolve, as "
+        "published tables of that task have them; default: `size`",
+    )
     labels: str | None = Field(
         None,
         description="class of each image: a CSV file of name,class (relative to the benchmark file); or, of a folder, "
@@ -55,6 +62,10 @@ class FileParams(SourceParams):
     @property
     def scale(self) -> int:
         return self.task.scale if isinstance(self.task, SuperResolve) else 1
+
+    @property
+    def own_sizes(self) -> bool:
+        return self.test_size == "own"
 
 
 class Item(NamedTuple):
@@ -159,7 +170,8 @@ class Files(Source):
         return {name: chosen[f"{name[:-1]}{OTHER[name[-1]]}"] for name in chosen}
 
     def fingerprint(self, cache_dir: Path | None = None) -> str:
-        """Over pairing, names and bytes of all files, which are label maps, and the task; not over where they lie."""
+        """Over pairing, names and bytes of all files, which are label maps, own sizes and the task; not over where they
+        lie."""
         lists = self.arrays() if self.params.task else self.files
         paths = list(dict.fromkeys(item.path for items in lists.values() for item in items))
         several = isinstance(self.params, DomainParams) and bool(self.params.group)
@@ -170,12 +182,14 @@ class Files(Source):
         }
         task = self.params.task and self.params.task.fingerprint()
         maps = self.params.palette_domain if self.params.palette else None  # those are resized in their own way
-        return hashlib.sha256(json.dumps([self.pairing, self.hidden_pairs, task, maps, content]).encode()).hexdigest()
+        told = [self.pairing, self.hidden_pairs, task, maps, content, *(["own sizes"] if self.params.own_sizes else [])]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:
         lists, task = self.arrays(), self.params.task
-        sizes = {name: self.params.train_size if name.startswith("train") else self.params.size for name in lists}
-        arrays = {name: allocate(name, (len(items), sizes[name], sizes[name], 3)) for name, items in lists.items()}
+        arrays = {name: self._room(name, items, allocate) for name, items in lists.items()}
+        if self.pairing == "paired" or self.hidden_pairs:
+            _require_equal_sizes(lists, arrays)
         found = digests(list(dict.fromkeys(item.path for items in lists.values() for item in items))) if task else {}
         maps = self.palette.domain if self.palette and not task else ""
         wanted: dict[Item, list[tuple[str, int, Item]]] = {}  # each file is read once, also for two halves
@@ -185,15 +199,21 @@ class Files(Source):
 
         def work(whole: Item) -> None:
             image = read(whole)
-            views: dict[tuple[Item, int, bool], np.ndarray | tuple[np.ndarray, np.ndarray]] = {}
+            views: dict[tuple[Item, int | None, bool], np.ndarray | tuple[np.ndarray, np.ndarray]] = {}
             for name, i, item in wanted[whole]:
-                view = item, sizes[name], name[-1] == maps
+                size, label_map = self._size(name), name[-1] == maps
+                view = item, size, label_map
                 if view not in views:
                     part = pixels.half(image, item.half, item.place)
-                    fitted = pixels.fitted(part, sizes[name], self.params.fit, label_map=name[-1] == maps)
-                    views[view] = task.pair(fitted, _seed(item, found[item.path])) if task else fitted
+                    height, width = arrays[name][i].shape[:2]
+                    seen = (
+                        np.asarray(part)[:height, :width]
+                        if size is None
+                        else pixels.fitted(part, size, self.params.fit, label_map=label_map)
+                    )
+                    views[view] = task.pair(seen, _seed(item, found[item.path])) if task else seen
                 made = views[view]
-                arrays[name][i] = made if isinstance(made, np.ndarray) else made[self._side(name)]
+                arrays[name][i][...] = made if isinstance(made, np.ndarray) else made[self._side(name)]
 
         with ThreadPoolExecutor(cores()) as pool:
             try:
@@ -205,12 +225,33 @@ class Files(Source):
                 raise
         names = tuple(item.name for item in lists["test_a"])
         return Images(
-            **arrays,
+            **arrays,  # type: ignore[arg-type]  # only test images may have sizes of their own
             test_names=names,
             paired=self.pairing == "paired",
             fingerprint=self.fingerprint(),
             hidden_pairs=self.hidden_pairs,
         )
+
+    def _size(self, name: str) -> int | None:
+        """Width and height of the images of an array; None: their own."""
+        if name.startswith("train"):
+            return self.params.train_size
+        return None if self.params.own_sizes else self.params.size
+
+    def _room(self, name: str, items: list[Item], allocate: Allocate) -> np.ndarray | Ragged:
+        """An array for these images."""
+        size = self._size(name)
+        if size is not None:
+            return allocate(name, (len(items), size, size, 3))
+        shapes = np.array([self._whole(extent(item), item.place) for item in items])
+        return Ragged(allocate(name, (int(3 * shapes.prod(axis=1).sum()),)), shapes)
+
+    def _whole(self, shape: tuple[int, int], place: str) -> tuple[int, int]:
+        """Height and width of an image of its own size: cut to a multiple of the scale, as MATLAB's scripts do."""
+        height, width = (edge - edge % self.params.scale for edge in shape)
+        if not height or not width:
+            raise DataError(f"{place}: its {shape[1]} x {shape[0]} pixels are too few for scale {self.params.scale}")
+        return height, width
 
     def _side(self, name: str) -> int:
         """Which side of a task's pair an array holds: 0 its A, 1 its B."""
@@ -219,15 +260,37 @@ class Files(Source):
 
 def read(item: Item) -> Image:
     """The whole image of an item, as RGB."""
-    if item.member is None:
-        return pixels.read(item.path)
+    return pixels.read(item.path) if item.member is None else pixels.decode(_content(item), item.place)
+
+
+def extent(item: Item) -> tuple[int, int]:
+    """Height and width of the image of an item, from its header."""
+    file = item.path if item.member is None else io.BytesIO(_content(item))
+    height, width = pixels.extent(file, item.place)
+    return height, width // 2 if item.half else width
+
+
+def _content(item: Item) -> bytes:
+    """The bytes of a member of a shard."""
     try:
         with item.path.open("rb") as shard:
             shard.seek(item.offset)
-            content = shard.read(item.length)
+            return shard.read(item.length)
     except OSError as error:
         raise DataError(f"{item.path}: cannot be read ({error.strerror})") from None
-    return pixels.decode(content, item.place)
+
+
+def _require_equal_sizes(lists: dict[str, list[Item]], arrays: dict[str, np.ndarray | Ragged]) -> None:
+    """Raise DataError if the two test images of a pair, at their own sizes, differ in theirs."""
+    a, b = arrays["test_a"], arrays["test_b"]
+    if not isinstance(a, Ragged) or not isinstance(b, Ragged):
+        return
+    for i, (one, other) in enumerate(zip(a.shapes.tolist(), b.shapes.tolist(), strict=True)):
+        if one != other:
+            raise DataError(
+                f"{lists['test_a'][i].place} has {one[1]} x {one[0]} pixels and {lists['test_b'][i].place} "
+                f"{other[1]} x {other[0]}: pairs at their own sizes (test_size: own) need images of one size"
+            )
 
 
 def held_out(name: str, share: float) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from i2ibench.data.ragged import Ragged
 from i2ibench.lazy import np
 
 Progress: TypeAlias = Callable[[int, int], None]  # called as progress(done, total)
@@ -27,13 +28,20 @@ def spelled(images: ImageSet) -> str:
     return f"{smallest} to {more[-1]}" if more else smallest
 
 
+def same_shapes(some: ImageSet, others: ImageSet) -> bool:
+    """Whether two sets hold as many images, and those of one place have the same size."""
+    if isinstance(some, np.ndarray) and isinstance(others, np.ndarray):
+        return some.shape == others.shape
+    return [image.shape for image in some] == [image.shape for image in others]
+
+
 def in_memory(_name: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.empty(shape, np.uint8)
 
 
 @dataclass(frozen=True)
 class Images:
-    """Decoded images, uint8 RGB (N, H, W, 3): the train arrays at load size, the test arrays at `size`.
+    """Decoded images, uint8 RGB (N, H, W, 3): the train arrays at load size, the test arrays at `size` or at their own.
 
     Where `paired`, `a[i]` and `b[i]` belong together in both splits; elsewhere A and B may differ in number.
     Where `hidden_pairs`, the test images do and the training images do not.
@@ -42,8 +50,8 @@ class Images:
 
     train_a: np.ndarray
     train_b: np.ndarray
-    test_a: np.ndarray
-    test_b: np.ndarray
+    test_a: np.ndarray | Ragged
+    test_b: np.ndarray | Ragged
     test_names: tuple[str, ...]
     paired: bool
     fingerprint: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +14,7 @@ from i2ibench.lazy import np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+ORIENTATION = 0x0112  # the EXIF tag
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -23,6 +26,15 @@ def read(path: Path) -> Image:
 def decode(content: bytes, place: str) -> Image:
     """The bytes of an image file as an RGB image. Raises DataError, with `place`, if they do not decode."""
     return _decoded(io.BytesIO(content), place)
+
+
+def extent(file: Path | io.BytesIO, place: str) -> tuple[int, int]:
+    """Height and width of an image file, once its rotation is applied; reads its header alone. Raises DataError."""
+    from PIL import Image
+
+    with _readable(file, place), Image.open(file) as image:
+        turned = image.getexif().get(ORIENTATION, 1) >= 5  # lies on its side
+        return image.size if turned else image.size[::-1]
 
 
 def fitted(image: Image, size: int, fit: Literal["squash", "crop"], *, label_map: bool = False) -> np.ndarray:
@@ -61,9 +73,15 @@ def as_rgb(image: Image) -> Image:
 def _decoded(file: Path | io.BytesIO, place: str) -> Image:
     from PIL import Image
 
+    with _readable(file, place), Image.open(file) as image:
+        return as_rgb(image)
+
+
+@contextmanager
+def _readable(file: Path | io.BytesIO, place: str) -> Iterator[None]:
+    """Turn what can go wrong while an image file is read into one line."""
     try:
-        with Image.open(file) as image:
-            return as_rgb(image)
+        yield
     except (FileNotFoundError, IsADirectoryError) as error:
         reason = "is a folder" if isinstance(error, IsADirectoryError) else "is not there"
         raise DataError(f"{place}: {reason}") from None

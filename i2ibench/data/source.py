@@ -55,6 +55,11 @@ class SourceParams(Settings):
         """How many times smaller the images were that the task super-resolve enlarged; 1 without that task."""
         return 1
 
+    @property
+    def own_sizes(self) -> bool:
+        """Whether test images keep the sizes that they have, in place of `size`."""
+        return False
+
 
 class DomainParams(SourceParams):
     """Keys of the kinds that can have more than two domains."""

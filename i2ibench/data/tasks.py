@@ -38,7 +38,7 @@ class Task(Settings):
     target: ClassVar[str] = "the image itself"
 
     def pair(self, image: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Input and target, uint8 (size, size, 3) each, of an image of that form; chance comes from `seed` alone."""
+        """Input and target, uint8 (H, W, 3) each, of an image of that form; chance comes from `seed` alone."""
         return self.degraded(image, np.random.default_rng(seed)), image
 
     def degraded(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -78,7 +78,8 @@ class Inpaint(Task):
     share: float = Field(0.25, gt=0, lt=0.9, description="at least this share of each image is missing")
 
     def degraded(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        missing = _boxes(rng, len(image), self.share) if self.mask == "box" else _strokes(rng, len(image), self.share)
+        height, width = image.shape[:2]
+        missing = (_boxes if self.mask == "box" else _strokes)(rng, height, width, self.share)
         return np.where(missing[..., None], np.uint8(GREY), image)
 
 
@@ -89,7 +90,9 @@ class SuperResolve(Task):
     scale: Literal[2, 4, 8] = Field(4, description="how many times smaller the image was made")
 
     def degraded(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return resize.imresize(resize.imresize(image, len(image) // self.scale), len(image))
+        height, width = image.shape[:2]
+        small = resize.imresize(image, (height // self.scale, width // self.scale))
+        return resize.imresize(small, (height, width))
 
     def hindrance(self, size: int) -> str | None:
         if size % self.scale:
@@ -120,7 +123,7 @@ class Deblur(Task):
         from scipy.signal import fftconvolve
         from skimage.filters import gaussian
 
-        extent = self.extent * len(image)
+        extent = self.extent * min(image.shape[:2])
         if self.blur == "gaussian":
             return _bytes(255 * gaussian(image / 255, extent / 4, mode="mirror", channel_axis=2))
         kernel = _line(rng, extent)[..., None]
@@ -164,7 +167,7 @@ class Segment(Task):
         from scipy import ndimage
         from skimage.color import rgb2lab
 
-        window = 2 * round(self.smooth * len(image) / 2) + 1
+        window = 2 * round(self.smooth * min(image.shape[:2]) / 2) + 1
         calm = ndimage.median_filter(image, size=(window, window, 1), mode="mirror")
         palette = np.array(list(self.colours.values()), np.uint8)
         distance = np.linalg.norm(rgb2lab(calm)[:, :, None] - rgb2lab(palette[None])[0], axis=-1)
@@ -225,32 +228,33 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-def _boxes(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
+def _boxes(rng: np.random.Generator, height: int, width: int, share: float) -> np.ndarray:
     """Boxes whose sides are a quarter to a half of the image's, until they cover the share."""
-    missing = np.zeros((size, size), bool)
+    missing = np.zeros((height, width), bool)
+    edges = np.array([height, width])
     while missing.mean() < share:
-        height, width = rng.integers(size // 4, size // 2, 2, endpoint=True)
-        top, left = rng.integers(0, size - height, endpoint=True), rng.integers(0, size - width, endpoint=True)
-        missing[top : top + height, left : left + width] = True
+        down, across = rng.integers(edges // 4, edges // 2, endpoint=True)
+        top, left = rng.integers(0, height - down, endpoint=True), rng.integers(0, width - across, endpoint=True)
+        missing[top : top + down, left : left + across] = True
     return missing
 
 
-def _strokes(rng: np.random.Generator, size: int, share: float) -> np.ndarray:
+def _strokes(rng: np.random.Generator, height: int, width: int, share: float) -> np.ndarray:
     """Strokes of a round brush that turns to and fro, until they cover the share."""
     from PIL import Image, ImageDraw
 
-    canvas = Image.new("1", (size, size))
+    canvas, size = Image.new("1", (width, height)), min(height, width)
     draw = ImageDraw.Draw(canvas)
     while np.asarray(canvas).mean() < share:
-        point, angle = rng.uniform(0, size, 2), rng.uniform(0, 2 * np.pi)
-        width = rng.uniform(size / 20, size / 8)
+        point, angle = rng.uniform(0, (width, height)), rng.uniform(0, 2 * np.pi)
+        thick = rng.uniform(size / 20, size / 8)
         for turn in range(rng.integers(4, 12)):
             # Each vertex turns back by about 2/5 of a circle (the paper's mean angle), so that a stroke stays together.
             angle += (1 if turn % 2 else -1) * rng.normal(2 * np.pi / 5, np.pi / 15) + np.pi * (turn % 2)
             end = np.clip(point + rng.uniform(size / 16, size / 4) * np.array([np.cos(angle), np.sin(angle)]), 0, size)
-            draw.line([*point, *end], fill=1, width=round(width))
+            draw.line([*point, *end], fill=1, width=round(thick))
             for x, y in (point, end):
-                draw.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=1)
+                draw.ellipse([x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2], fill=1)
             point = end
     return np.asarray(canvas)
 

@@ -18,6 +18,7 @@ class Metric:
         (bidirectional). Of the data set: a "palette", class "labels", the "truths" of a one-to-many task. Of the
         protocol, or learned from pairs: a segmentation "scorer", which looks at what was made of label maps.
     default: whether it is scored where `metrics:` names none.
+    decimals: that published tables give at the least.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Metric:
     network: Literal["extractor", "lpips"] | None = None
     needs: frozenset[Need] = frozenset()
     default: bool = False
+    decimals: int = 0
 
     @property
     def needs_pairs(self) -> bool:
@@ -135,6 +137,7 @@ METRICS = {
             kind="image",
             needs=PAIRS,
             default=True,
+            decimals=2,
             description="Peak signal-to-noise ratio of each output to its own target, in dB; 100 if identical",
         ),
         Metric(
@@ -143,6 +146,7 @@ METRICS = {
             higher_is_better=True,
             kind="image",
             needs=PAIRS,
+            decimals=2,
             description="PSNR of the luminance (Y of BT.601) with the border cut off, as papers on super-resolution "
             "report it, in dB; 100 if identical",
         ),
@@ -152,6 +156,7 @@ METRICS = {
             higher_is_better=True,
             kind="image",
             needs=PAIRS,
+            decimals=4,
             description="Structural similarity of the same luminance, Gaussian window (Wang et al., TIP 2004)",
         ),
         Metric(

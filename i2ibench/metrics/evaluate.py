@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from i2ibench.data.images import ImageSet, sizes, spelled
+from i2ibench.data.images import ImageSet, same_shapes, sizes, spelled
 from i2ibench.errors import ConfigError, TrialError
 from i2ibench.metrics import images as pairs
 from i2ibench.metrics import intervals, luminance, sets, special
@@ -131,7 +131,7 @@ def _check(
             raise TrialError(f"{len(images)} {role} images; scores need at least 2")
     if not any(METRICS[name].needs_pairs for name in metrics):
         return
-    if [image.shape for image in generated] != [image.shape for image in reference]:
+    if not same_shapes(generated, reference):
         raise TrialError(
             f"{len(generated)} generated images of {spelled(generated)} pixels and {len(reference)} targets of "
             f"{spelled(reference)} differ in number or size"

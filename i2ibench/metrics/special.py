@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from i2ibench.data.images import ImageSet
 from i2ibench.errors import ConfigError
-from i2ibench.metrics import adaptation, dann, intervals, labelmaps, scorer, segmenter
+from i2ibench.metrics import adaptation, dann, intervals, labelmaps, luminance, scorer, segmenter
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.diversity import diversity_values
 from i2ibench.metrics.features import full_precision
@@ -26,6 +27,8 @@ from i2ibench.metrics.protocol import Protocol
 
 SOURCE_ONLY, DANN, TRAINED_ON_TARGETS = "source only", "DANN", "trained on targets"  # beside the adaptation score
 SHUFFLED, REAL = "shuffled targets", "own targets"  # real images beside the FCN-score: its floor and its ceiling
+BICUBIC = "bicubic of tables"  # beside scores on luminance
+OF_LUMINANCE = ("psnr_y", "ssim_y")
 OF_MAPS = ("pixel_accuracy", "class_accuracy", "mean_iou")
 
 
@@ -114,6 +117,9 @@ def scores(
         found.add_maps("", labelmaps.confusions(truth, output, len(palette.names)), metrics)
     if any(f"fcn_{name}" in metrics for name in OF_MAPS):
         _fcn(found, generated, reference, metrics, protocol, device, cache, material, paired)
+    if material.scale > 1 and set(OF_LUMINANCE) & set(metrics):
+        floor = _bicubic(reference, material.scale, protocol.cut(material.scale), cache)
+        found.bounds |= {name: {BICUBIC: value} for name, value in floor.items() if name in metrics}
     if "adaptation" in metrics:
         assert material.labelled is not None
         right = adaptation.adaptation_values(material.labelled, reference, protocol.adaptation_steps, device, cache)
@@ -123,6 +129,16 @@ def scores(
             for name, key in ((SOURCE_ONLY, "source"), (DANN, "dann"), (TRAINED_ON_TARGETS, "target"))
         }
     return found
+
+
+def _bicubic(reference: ImageSet, scale: int, border: int, cache: Path | None) -> dict[str, float]:
+    """What published tables of super-resolution would say of enlarging these images without a network."""
+
+    def floors() -> np.ndarray:
+        return np.array([luminance.bicubic(luminance.rounded(image), scale, border) for image in reference])
+
+    means = kept(cache, "bicubic", (scale, border), reference, floors).mean(axis=0)
+    return dict(zip(OF_LUMINANCE, means.tolist(), strict=True))
 
 
 def _fcn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from math import log2
 
@@ -16,29 +17,47 @@ DIV2K_MEAN = (0.4488, 0.4371, 0.4040)  # of RGB in [0, 1], over the training ima
 
 
 class Shrink(nn.Module):
-    """The small image (N, C, S / scale, S / scale) that an image of the task `super-resolve` was enlarged from.
+    """The small image (N, C, H / scale, W / scale) that an image of the task `super-resolve` was enlarged from.
 
     The task enlarges by a matrix U (cubic, as MATLAB's imresize), U x U', so the small image x is the least-squares
     solution for the enlarged one, rounded to the 256 levels that it had. That is exact (at x2 but for a pixel in a
     hundred, one level off) where the enlarged image was not clipped at black or white: measured on photographs, 0.85 to
     1 of all pixels, the others off by 10 levels at most. Shrinking bicubically instead would blur, and be off by 2 to 4
     levels everywhere. On other images it is a smooth reduction.
+
+    Args:
+        size: width and height of the images that are trained on; others may have any that the scale divides.
     """
 
     inverse: Tensor
 
     def __init__(self, size: int, scale: int) -> None:
         super().__init__()
-        with torch.device("cpu"):
-            inverse = torch.linalg.pinv(enlargement(size // scale, scale)).float()
-        self.register_buffer("inverse", inverse, persistent=False)  # hangs on the size alone: no weight
+        self.scale = scale
+        self.register_buffer("inverse", reduction(size, scale), persistent=False)  # hangs on the size: no weight
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             x = full(x)
-            inverse = self.inverse.to(x.dtype)
-            small = inverse @ x @ inverse.T
+            rows, columns = (self._inverse(edge).to(x) for edge in x.shape[-2:])
+            small = rows @ x @ columns.T
             return small.add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1)
+
+    def _inverse(self, edge: int) -> Tensor:
+        return self.inverse if edge == self.inverse.shape[1] else reduction(edge, self.scale)
+
+
+@lru_cache(maxsize=32)
+def reduction(edge: int, scale: int) -> Tensor:
+    """(edge / scale, edge), float32 on the CPU: what undoes the enlargement of an edge.
+
+    Raises:
+        ValueError: the scale does not divide it.
+    """
+    if edge % scale:
+        raise ValueError(f"an edge of {edge} pixels cannot be divided by {scale}")
+    with torch.device("cpu"):
+        return torch.linalg.pinv(enlargement(edge // scale, scale)).float()
 
 
 def enlargement(size: int, scale: int) -> Tensor:

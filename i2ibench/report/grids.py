@@ -29,16 +29,17 @@ def draw(
     colours: Mapping[int, str],
     notes: Sequence[Sequence[str]] | None = None,
 ) -> Figure:
-    """A figure of rows of images, uint8 (H, W, 3), all of one size; None leaves a place empty.
+    """A figure of rows of images, uint8 (H, W, 3); None leaves a place empty, and smaller ones stand in the middle.
 
     Args:
         names: of the rows; may have two lines.
         colours: of a bar under the titles of some columns.
         notes: a line of text under each image.
     """
-    side = max(_resized(image).shape[0] for row in cells for image in row if image is not None)
+    seen = [[None if image is None else _resized(image) for image in row] for row in cells]
+    side = max(max(image.shape[:2]) for row in seen for image in row if image is not None)
     across, down = side + GUTTER, side + GUTTER + (NOTE if notes else 0)
-    canvas = _canvas(cells, side, across, down)
+    canvas = _canvas(seen, side, across, down)
     wrapped = ["\n".join(shorten(line, 16) for line in textwrap.wrap(title, 15)[:2]) for title in titles]
     left, above, edge = 82, 34 + 16 * max(title.count("\n") for title in wrapped), 6  # margins in pixels
     width, height = left + canvas.shape[1] + edge, above + canvas.shape[0] + edge
@@ -68,18 +69,23 @@ def draw(
 
 
 def _canvas(cells: Cells, side: int, across: int, down: int) -> np.ndarray:
+    """White, with each image in the middle of a square of its own."""
     canvas = np.full((len(cells) * down - GUTTER, max(map(len, cells)) * across - GUTTER, 3), 255, np.uint8)
     for y, line in enumerate(cells):
         for x, image in enumerate(line):
             if image is not None:
-                whole = _resized(image)
-                canvas[y * down : y * down + len(whole), x * across : x * across + whole.shape[1]] = whole
+                height, width = image.shape[:2]
+                top, left = y * down + (side - height) // 2, x * across + (side - width) // 2
+                canvas[top : top + height, left : left + width] = image
     return canvas
 
 
 def _resized(image: np.ndarray) -> np.ndarray:
     """A small image with each pixel a square of several; a large one reduced."""
-    if image.shape[1] > LARGEST:
-        return np.asarray(Image.fromarray(np.asarray(image)).resize((LARGEST, LARGEST), Image.Resampling.LANCZOS))
-    zoom = max(1, -(-CELL // image.shape[1]))
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    if longer > LARGEST:
+        size = round(width * LARGEST / longer), round(height * LARGEST / longer)
+        return np.asarray(Image.fromarray(np.asarray(image)).resize(size, Image.Resampling.LANCZOS))
+    zoom = max(1, -(-CELL // longer))
     return np.asarray(image).repeat(zoom, 0).repeat(zoom, 1)

@@ -219,7 +219,7 @@ def _columns(
             METRICS[name].higher_is_better,
             METRICS[name].description,
             "score",
-            _decimals(means[name]),
+            max(_decimals(means[name]), METRICS[name].decimals),
             _group(name),
             unranked.get(name, ""),
             name in unsound,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from i2ibench.data.images import ImageSet, same_shapes
 from i2ibench.metrics.material import chosen_inputs
 from i2ibench.report import grids
 from i2ibench.report.board import Board
@@ -16,7 +17,6 @@ from i2ibench.report.style import Looks
 if TYPE_CHECKING:
     from i2ibench.data.source import Images
     from i2ibench.plan import Plan
-    from i2ibench.spec import TrialSpec
     from i2ibench.store import Store
 
 ROWS = 6
@@ -40,19 +40,21 @@ def grid(
     Without LPIPS they are spaced evenly over the split. Either way they are chosen by no one's looks. Reference rows
     are left out: `copy` would repeat the input, and `oracle` shows images that belong to other inputs.
     """
-    columns = _outputs(board, plan, store, images.test_a.shape)
+    columns = _outputs(board, plan, store, images)
     if not columns:
         return None
     distances = {
         label: found["lpips"][0]
-        for label, _ in columns
+        for label in columns
         if "lpips" in (found := (per_image or {}).get(label, {})) and found["lpips"].shape[1] == len(images.test_a)
     }
     chosen, kinds = choose(distances, len(images.test_a), rows)
-    before = [("input", images.test_a), *([("target", images.test_b)] if images.scores_pairs else [])]
-    shown = [*before, *columns]
+    before: dict[str, ImageSet] = {"input": images.test_a}
+    if images.scores_pairs:
+        before["target"] = images.test_b
+    shown = [*before.items(), *columns.items()]
     fixed = "input, target and" if images.scores_pairs else "input and"
-    labels = [label for label, _ in columns]
+    labels = list(columns)
     how = (
         "the two on which all methods together do best, the two in the middle and the two worst by mean LPIPS; "
         "its value stands below each output"
@@ -100,7 +102,9 @@ def choose(distances: Mapping[str, np.ndarray], count: int, rows: int) -> tuple[
 
 def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks) -> Drawing | None:
     """Several translations of one input, by each method that has them."""
-    found = _arrays(board, plan, store, "styles.npy", images.test_a.shape, extra=1)
+    found: dict[str, Any] = _found(
+        board, plan, store, "styles.npy", lambda styles: np.shape(styles)[2:] == np.shape(images.test_a)[1:]
+    )
     if not found:
         return None
     cells: list[list[np.ndarray | None]] = []
@@ -124,8 +128,8 @@ def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
 
 def cycles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks) -> Drawing | None:
     """The way there and back: input, translation, reconstruction, by each method that goes both ways."""
-    found = _arrays(board, plan, store, "cycled.npy", images.test_a.shape)
-    outputs = dict(_outputs(board, plan, store, images.test_a.shape))
+    found = _found(board, plan, store, "cycled.npy", lambda cycled: same_shapes(cycled, images.test_a))
+    outputs = _outputs(board, plan, store, images)
     labels = [label for label in found if label in outputs]
     if not labels:
         return None
@@ -149,34 +153,21 @@ def cycles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
     )  # fmt: skip
 
 
-def _outputs(board: Board, plan: Plan, store: Store, shape: tuple[int, ...]) -> list[tuple[str, np.ndarray]]:
+def _outputs(board: Board, plan: Plan, store: Store, images: Images) -> dict[str, ImageSet]:
     """Label and translated test images of each ranked method that has them, in the order of the board."""
-    return list(_arrays(board, plan, store, "outputs.npy", shape).items())
+    return _found(board, plan, store, "outputs.npy", lambda found: same_shapes(found, images.test_a))
 
 
-def _arrays(
-    board: Board, plan: Plan, store: Store, name: str, shape: tuple[int, ...], extra: int = 0
-) -> dict[str, np.ndarray]:
-    """A file of images of the first trial of each ranked row that has it, in the order of the board.
+def _found(board: Board, plan: Plan, store: Store, name: str, fits: Callable[[ImageSet], bool]) -> dict[str, ImageSet]:
+    """A file of images of the first trial of each ranked row that has one which fits, in the order of the board.
 
-    Files of other shapes are left out (a failed trial may have left them); with `extra` axes after the first, which
-    may then have any length.
+    Others are left out: a failed trial may have left them.
     """
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, ImageSet] = {}
     for spec in plan.trials:
         if spec.data == board.data and not spec.reference and spec.label not in found:
-            array = _load(store, spec, name)
-            if array is None or array.dtype != np.uint8 or array.shape[1 + extra :] != shape[1:]:
-                continue
-            if extra or array.shape == shape:
-                found[spec.label] = array
+            images = store.trial(spec.id).images(name)
+            if images is not None and fits(images):
+                found[spec.label] = images
     labels = [row.label for row in board.rows if len(found.get(row.label, ())) > 0][:SHOWN]
     return {label: found[label] for label in labels}
-
-
-def _load(store: Store, spec: TrialSpec, name: str) -> np.ndarray | None:
-    trial = store.trial(spec.id)
-    if name == "outputs.npy":
-        return trial.outputs()
-    file = trial.path / name
-    return np.load(file, mmap_mode="r", allow_pickle=False) if file.exists() else None

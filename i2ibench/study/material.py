@@ -11,7 +11,7 @@ from PIL import Image
 
 from i2ibench import registry
 from i2ibench.data import cache
-from i2ibench.data.images import Images
+from i2ibench.data.images import Images, ImageSet, same_shapes
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
@@ -36,7 +36,7 @@ class Material:
         """
         self.rows: dict[str, dict[str, list[str]]] = {}
         self._images: dict[str, Images] = {}
-        self._outputs: dict[str, np.ndarray] = {}
+        self._outputs: dict[str, ImageSet] = {}
         unknown = set(only) - {spec.data for spec in specs}
         if unknown:
             known = ", ".join(sorted({spec.data for spec in specs}))
@@ -53,7 +53,7 @@ class Material:
                 )
             images = self._images.get(spec.data) or _load(spec, store)
             outputs = trial.outputs()
-            if outputs is None or outputs.shape != (len(images.test_a), *images.test_b.shape[1:]):
+            if outputs is None or not same_shapes(outputs, images.test_a):
                 continue
             self._images[spec.data] = images
             self._outputs[spec.id] = outputs

@@ -16,7 +16,7 @@ from i2ibench.store import Trial, read_json, write_json
 from i2ibench.use.packed import OWN_METHOD, Config
 
 if TYPE_CHECKING:
-    from i2ibench.data.images import Images
+    from i2ibench.data.images import Images, ImageSet
     from i2ibench.spec import TrialSpec
     from i2ibench.use.exported import Exported
 
@@ -193,7 +193,7 @@ def _licences(spec: TrialSpec, config: Config) -> list[str]:
     return [*lines, ""]
 
 
-def _samples(file: Path, images: Images, outputs: np.ndarray, *, with_targets: bool) -> None:
+def _samples(file: Path, images: Images, outputs: ImageSet, *, with_targets: bool) -> None:
     """Test images evenly spaced over the split, a row each: input, output and target."""
     from i2ibench.report import grids
 

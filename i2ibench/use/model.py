@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import torch
 
+from i2ibench.anysize import FITS, Fit, fitted, least_multiple, resized, tiled
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError, DataError, TrialError
 from i2ibench.translation import TRANSLATE_BATCH, translate, translate_like, translate_styles
-from i2ibench.use.anysize import FITS, Fit, padded, resized, tiled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -161,24 +161,12 @@ class Model:
         return outputs
 
     def multiple(self, direction: Direction | None = None) -> int | None:
-        """What image edges must be multiples of; None: the network takes the size of its training alone.
-
-        It is found by trying: an image of the trained size S, wider by 1, 2, 4, ... pixels.
-        """
+        """What image edges must be multiples of; None: the network takes the size of its training alone."""
         going = direction or self.directions[0]
         if going not in self.multiples:
-            self.multiples[going] = next((m for m in _candidates(self.size) if self._takes(m, going)), None)
+            ask = Ask(direction=going)
+            self.multiples[going] = least_multiple(lambda images: self._run(images, ask), self.size)
         return self.multiples[going]
-
-    def _takes(self, more: int, direction: Direction) -> bool:
-        probe = np.random.default_rng(0).integers(0, 256, (1, self.size, self.size + more, 3), np.uint8)
-        try:
-            self._run(probe, Ask(direction=direction))
-        except torch.OutOfMemoryError:
-            raise
-        except Exception:  # a method file may raise anything on a size that it was not written for
-            return False
-        return True
 
     def _any_size(self, images: np.ndarray, ask: Ask) -> np.ndarray:
         """uint8 (N, H, W, 3) -> (N, k, H, W, 3)."""
@@ -186,17 +174,16 @@ class Model:
         def run(suited: np.ndarray) -> np.ndarray:
             return self._run(suited, ask)
 
-        own = images.shape[1:3] == (self.size, self.size)
-        if own:
+        if images.shape[1:3] == (self.size, self.size):
             return run(images)
         if ask.fit == "resize":
             return resized(run, images, self.size)
-        multiple = None if ask.fit == "tile" else self.multiple(ask.direction)
-        if multiple is not None:
-            return padded(run, images, multiple, self.size)
-        if ask.fit == "pad":
+        if ask.fit == "tile":
+            return tiled(run, images, self.size)
+        multiple = self.multiple(ask.direction)
+        if multiple is None and ask.fit == "pad":
             raise ConfigError(f"{self.name} takes {self.size} x {self.size} pixels alone: use fit tile or resize")
-        return tiled(run, images, self.size)
+        return fitted(run, images, self.size, multiple)
 
     def _run(self, images: np.ndarray, ask: Ask) -> np.ndarray:
         """Images of a size that the network takes, uint8 (N, H, W, 3) -> (N, k, H, W, 3)."""
@@ -264,15 +251,6 @@ def _filling(image: np.ndarray, height: int, width: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
     return np.asarray(ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.BICUBIC))
-
-
-def _candidates(size: int) -> Iterator[int]:
-    """1, 2, 4, ... as long as they divide the size; and the size."""
-    power = 1
-    while size % power == 0 and power < size:
-        yield power
-        power *= 2
-    yield size
 
 
 @contextmanager

@@ -15,13 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from i2ibench import benchmark, executors, loopback, scoring, show_assets
+from i2ibench.anysize import Fit
 from i2ibench.benchmark import Summary
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
 from i2ibench.store import Store
 from i2ibench.use import demo as page
 from i2ibench.use import exported, files, packing, retraining, stream, trials, watching
-from i2ibench.use.anysize import Fit
 from i2ibench.use.model import Ask, Direction, Model
 
 

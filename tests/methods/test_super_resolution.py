@@ -198,3 +198,17 @@ def test_what_cannot_work_is_refused() -> None:
         check("edsr", 36, scale=8)
     with pytest.raises(ConfigError, match="size 24 must be divisible by 16"):
         check("srgan", 24)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_other_sizes_are_shrunk_as_if_made_for_them(scale: int) -> None:
+    image = images(3, size=16)[:, :, :8]
+    found = nn.Shrink(32, scale)(image)
+    rows, columns = (torch.linalg.pinv(enlargement(edge // scale, scale)) for edge in (8, 16))
+    levels = ((rows @ image.double() @ columns.T + 1) * 127.5).clamp(0, 255)
+    assert ((found.double() + 1) * 127.5 - levels).abs().max() <= 0.5 + 1e-4, "rounded to 256 levels"
+    torch.testing.assert_close(
+        nn.Shrink(8, scale)(image[..., :8]), nn.Shrink(32, scale)(image[..., :8]), rtol=0, atol=0
+    )
+    with pytest.raises(ValueError, match=f"an edge of 9 pixels cannot be divided by {scale}"):
+        nn.Shrink(32, scale)(images(3, size=9))

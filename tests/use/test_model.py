@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from i2ibench import registry
+from i2ibench.anysize import padded, tiled
 from i2ibench.errors import ConfigError, DataError
 from i2ibench.method import Method, Task
-from i2ibench.use.anysize import padded, tiled
 from i2ibench.use.model import Model
 
 CPU = torch.device("cpu")

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import torch
 
 Fit: TypeAlias = Literal["auto", "pad", "tile", "resize"]
 FITS = get_args(Fit)
 Run: TypeAlias = Callable[[np.ndarray], np.ndarray]  # uint8 (N, h, w, 3) -> (N, k, h, w, 3), at a size that suits
+
+
+def least_multiple(run: Run, size: int) -> int | None:
+    """What edges must be multiples of, for a network trained at `size`; None: it takes that size alone.
+
+    It is found by trying: an image of the trained size, wider by 1, 2, 4, ... pixels.
+    """
+
+    def takes(more: int) -> bool:
+        probe = np.random.default_rng(0).integers(0, 256, (1, size, size + more, 3), np.uint8)
+        try:
+            run(probe)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # a method file may raise anything on a size that it was not written for
+            return False
+        return True
+
+    return next((multiple for multiple in _candidates(size) if takes(multiple)), None)
+
+
+def fitted(run: Run, images: np.ndarray, size: int, multiple: int | None) -> np.ndarray:
+    """Padded to a multiple, or, where the network takes its own size alone (None), in tiles of that size.
+
+    Args:
+        images: uint8 (N, H, W, 3).
+
+    Returns:
+        uint8 (N, k, H, W, 3).
+    """
+    if images.shape[1:3] == (size, size):
+        return run(images)
+    return tiled(run, images, size) if multiple is None else padded(run, images, multiple, size)
 
 
 def padded(run: Run, images: np.ndarray, multiple: int, least: int) -> np.ndarray:
@@ -63,6 +97,15 @@ def resized(run: Run, images: np.ndarray, size: int) -> np.ndarray:
     outputs = run(np.stack([_scaled(image, size, size) for image in images]))
     flat = [_scaled(output, height, width) for styles in outputs for output in styles]
     return np.stack(flat).reshape(*outputs.shape[:2], height, width, 3)
+
+
+def _candidates(size: int) -> Iterator[int]:
+    """1, 2, 4, ... as long as they divide the size; and the size."""
+    power = 1
+    while size % power == 0 and power < size:
+        yield power
+        power *= 2
+    yield size
 
 
 def _margins(edge: int, multiple: int, least: int) -> tuple[int, int]:
