@@ -105,7 +105,7 @@ class Palette(Method):
         p, diffusion = self.params, self.diffusion
         start = nn.normal((len(a), self.task.channels_b, *a.shape[2:]), a, rng)
         if p.sampler == "ddim":
-            levels, eta = nn.spaced(diffusion.levels, p.sample_steps), 0.0
+            levels = nn.spaced(diffusion.levels, p.sample_steps)
         else:  # 1e-4 to 0.09 at the published 1,000 steps
-            levels, eta = nn.linear_levels(p.sample_steps, 0.1 / p.sample_steps, 90 / p.sample_steps).to(a), 1.0
-        return diffusion.sample(lambda y, level: self.generator(nn.cat(a, y), level), start, levels, eta, rng)
+            levels = nn.linear_levels(p.sample_steps, 0.1 / p.sample_steps, 90 / p.sample_steps).to(a)
+        return diffusion.sample(lambda y, level: self.generator(nn.cat(a, y), level), start, levels, p.sampler, rng)

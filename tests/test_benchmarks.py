@@ -16,6 +16,7 @@ from i2ibench.data import fetch
 from i2ibench.method import Task
 
 NAMES = ("facade-windows", "emoji", "facades/facades", "horse2zebra/horse2zebra")  # the last two as fetched by name
+SINGLE = ("div2k/DIV2K_train_HR", "div2k/DIV2K_valid_HR", "set5/Set5_HR")  # and so these, which have no splits
 FILES = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.yaml"))
 
 
@@ -31,7 +32,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shade = 40 * len(part) * i + len(part)
             ending = "jpg" if part.startswith(("facade", "horse")) else "png"
             Image.fromarray(((gradient + shade) % 255).astype(np.uint8)).save(home / part / f"{i}.{ending}")
-    for name in ("facades", "horse2zebra"):
+    for part in SINGLE:
+        (home / part).mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(gradient.astype(np.uint8)[: 30 - i]).save(home / part / f"{i}.png")
+    for name in ("facades", "horse2zebra", "div2k", "set5"):
         (home / name / fetch.DONE).touch()
     return home
 

@@ -1,5 +1,5 @@
-"""Gaussian diffusion: the noise schedules, what a denoiser learns, the sampler (DDIM, with DDPM as its noisy end), and
-the way back from an image to its noise (DDIM's inversion).
+"""Gaussian diffusion: the noise schedules, what a denoiser learns, samplers (DDIM and DDPM), and the way back from an
+image to its noise (DDIM's inversion).
 
 A noise level is gamma (alpha-bar in Ho et al. 2020): y = sqrt(gamma) x + sqrt(1 - gamma) noise; 1 is the clean image.
 """
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from .vae import normal
-
 Schedule = Literal["linear", "cosine"]
 Prediction = Literal["noise", "velocity"]
+Sampler = Literal["ddim", "ddpm"]
+Network = Callable[[Tensor, Tensor], Tensor]
 
 
 def linear_levels(steps: int, first: float = 1e-6, last: float = 1e-2) -> Tensor:
@@ -84,47 +84,47 @@ class Diffusion(nn.Module):
             return (y - (1 - gamma).sqrt() * said) / gamma.sqrt()
         return gamma.sqrt() * y - (1 - gamma).sqrt() * said
 
-    def noise(self, y: Tensor, said: Tensor, gamma: Tensor) -> Tensor:
-        """The noise that follows from what the network said of y at one level."""
-        return said if self.predict == "noise" else gamma.sqrt() * said + (1 - gamma).sqrt() * y
-
     def sample(
         self,
-        network: Callable[[Tensor, Tensor], Tensor],
+        network: Network,
         y: Tensor,
         levels: Tensor,
-        eta: float = 0.0,
+        sampler: Sampler = "ddim",
         rng: torch.Generator | None = None,
         clip: bool = True,
     ) -> Tensor:
         """From noise y (N, C, H, W) to images, down through `levels` (steps,), the noisiest of which comes last.
 
-        eta 0 is DDIM, which draws nothing more (Song et al. 2021, equations 12 and 16); eta 1 is DDPM's ancestral
-        sampling with the posterior's variance. `network(y, level)`, level (N,). `clip`: each estimate of the image
-        into [-1, 1].
+        "ddim" draws nothing more (Song et al. 2021, equation 12), "ddpm" is ancestral sampling with the posterior's
+        variance (Ho et al. 2020, algorithm 2); both by diffusers. `network(y, level)`, level (N,). `clip`: each
+        estimate of the image into [-1, 1].
         """
-        following = torch.cat([levels.new_ones(1), levels[:-1]])
-        for gamma, after in zip(levels.flip(0), following.flip(0), strict=True):
-            level = gamma.expand(len(y))
-            x = self.clean(y, network(y, level), level)
-            x = x.clamp(-1, 1) if clip else x
-            noise = (y - gamma.sqrt() * x) / (1 - gamma).sqrt()
-            variance = eta**2 * (1 - after) / (1 - gamma) * (1 - gamma / after)
-            y = after.sqrt() * x + (1 - after - variance).clamp(min=0).sqrt() * noise
-            if eta and after < 1:
-                y = y + variance.sqrt() * normal(tuple(y.shape), y, rng)
+        from diffusers import DDIMScheduler, DDPMScheduler
+
+        scheduler = self._scheduler(DDIMScheduler if sampler == "ddim" else DDPMScheduler, levels, clip_sample=clip)
+        how: dict[str, Any] = {"use_clipped_model_output": clip} if sampler == "ddim" else {"generator": rng}
+        for step in reversed(range(len(levels))):
+            y = scheduler.step(network(y, levels[step].expand(len(y))), step, y, **how).prev_sample
         return y
 
-    def encode(self, network: Callable[[Tensor, Tensor], Tensor], x: Tensor, levels: Tensor) -> Tensor:
-        """From images x (N, C, H, W) to the noise that `sample` with eta 0 and no clipping leads back from.
+    def encode(self, network: Network, x: Tensor, levels: Tensor) -> Tensor:
+        """From images x (N, C, H, W) to the noise that `sample` by "ddim" without clipping leads back from.
 
-        DDIM run upwards (Song et al. 2021, section 4.3). Each step asks the network at the level it goes to, as the
-        step of `sample` between the same two levels does: what is left between them is that one sees the image before
-        the step, the other after it, which vanishes with the steps' size.
+        DDIM run upwards (Song et al. 2021, section 4.3), by diffusers. Each step asks the network at the level it goes
+        to, as the step of `sample` between the same two levels does: what is left between them is that one sees the
+        image before the step, the other after it, which vanishes with the steps' size.
         """
-        before = torch.cat([levels.new_ones(1), levels[:-1]])
-        y = x
-        for gamma, last in zip(levels, before, strict=True):
-            noise = self.noise(y, network(y, gamma.expand(len(y))), gamma)
-            y = (gamma / last).sqrt() * (y - (1 - last).sqrt() * noise) + (1 - gamma).sqrt() * noise
+        from diffusers import DDIMInverseScheduler
+
+        scheduler, y = self._scheduler(DDIMInverseScheduler, levels, clip_sample=False), x
+        for step, level in enumerate(levels):
+            y = scheduler.step(network(y, level.expand(len(y))), step, y).prev_sample
         return y
+
+    def _scheduler(self, kind: Any, levels: Tensor, clip_sample: bool) -> Any:
+        """A scheduler of diffusers that takes each of these levels, as if there were no others."""
+        steps, prediction = len(levels), {"noise": "epsilon", "velocity": "v_prediction"}[self.predict]
+        made = kind(steps, prediction_type=prediction, clip_sample=clip_sample, timestep_spacing="trailing")
+        made.alphas_cumprod = levels.cpu()
+        made.set_timesteps(steps)
+        return made

@@ -67,9 +67,9 @@ def test_ddim_draws_its_start_and_nothing_more() -> None:
 
 def test_ddpm_walks_the_papers_schedule_whatever_the_training_had(monkeypatch: pytest.MonkeyPatch) -> None:
     method = make(sampler="ddpm", sample_steps=1000)
-    monkeypatch.setattr(method.diffusion, "sample", lambda network, y, levels, eta, rng: (levels, eta))
-    levels, eta = method.translate(images(1, 1), rng=torch.Generator())
-    assert eta == 1
+    monkeypatch.setattr(method.diffusion, "sample", lambda network, y, levels, sampler, rng: (levels, sampler))
+    levels, sampler = method.translate(images(1, 1), rng=torch.Generator())
+    assert sampler == "ddpm"
     assert levels[0].item() == pytest.approx(1 - 1e-4)
     assert (levels[-1] / levels[-2]).item() == pytest.approx(1 - 0.09, rel=1e-3)
 

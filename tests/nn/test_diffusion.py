@@ -1,4 +1,4 @@
-"""Diffusion against the library diffusers (its numbers, version 0.42.1) and against a Gaussian that it must give back."""
+"""Diffusion against numbers of the library diffusers, asked in its own way, and against a Gaussian to be given back."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.schedulers import scheduling_ddpm
 
 from i2ibench import nn
-from i2ibench.nn import diffusion
 
 
 def close(found: torch.Tensor, theirs: list[float], atol: float = 5e-5) -> None:
@@ -82,17 +82,17 @@ def test_ddim_is_that_of_diffusers(predict: Any, levels: torch.Tensor, theirs: l
 
 def test_ddpm_is_that_of_diffusers(formula: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """DDPMScheduler over 20 steps, variance "fixed_small", not clipped; the noise drawn is known."""
-    monkeypatch.setattr(diffusion, "normal", lambda shape, like, rng: 0.5 * formula.picture(*shape))
+    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda shape, **_: 0.5 * formula.picture(*shape))
     way = nn.Diffusion(nn.linear_levels(20, 1e-3, 0.2))
     y = 1.5 * formula.picture(1, 1, 3, 2)
     close(
-        way.sample(network(formula), y, way.levels, eta=1.0, clip=False),
+        way.sample(network(formula), y, way.levels, "ddpm", clip=False),
         [0.0, 0.37942, 0.69633, 0.93055, 1.0395, 1.00545],
     )
 
 
-@pytest.mark.parametrize(("eta", "steps"), [(0.0, 50), (1.0, 500)])
-def test_a_gaussian_comes_back_with_its_mean_and_deviation(eta: float, steps: int) -> None:
+@pytest.mark.parametrize(("sampler", "steps"), [("ddim", 50), ("ddpm", 500)])
+def test_a_gaussian_comes_back_with_its_mean_and_deviation(sampler: Any, steps: int) -> None:
     """Where the data are N(0.3, 0.2^2), the best denoiser is known: what it samples must be the data again."""
     way, rng = nn.Diffusion(nn.cosine_levels(1000)), torch.Generator().manual_seed(0)
 
@@ -102,6 +102,6 @@ def test_a_gaussian_comes_back_with_its_mean_and_deviation(eta: float, steps: in
         return (1 - gamma).sqrt() * (y - gamma.sqrt() * 0.3) / spread
 
     y = nn.normal((4, 3, 32, 32), torch.zeros(1), rng)
-    x = way.sample(best, y, nn.spaced(way.levels, steps), eta, rng)
+    x = way.sample(best, y, nn.spaced(way.levels, steps), sampler, rng)
     assert x.mean().item() == pytest.approx(0.3, abs=0.02)
     assert x.std().item() == pytest.approx(0.2, abs=0.02)
