@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +113,18 @@ def test_an_image_too_small_for_a_metric_is_found_before_anything_is_trained(
     assert code == 2
     assert "metric 'ssim_y' needs images of 15 pixels, and one has an edge of 12" in said
     assert not list((tmp_path).glob("runs/*-s0-*"))
+
+
+@pytest.mark.skipif("I2IBENCH_SET5" not in os.environ, reason="I2IBENCH_SET5 names no folder with the five images")
+def test_a_board_of_set5_has_the_published_floor(file: Path, tmp_path: Path, command_line: Callable[..., Any]) -> None:
+    shutil.rmtree(tmp_path / "photos" / "test")
+    (tmp_path / "photos" / "test").symlink_to(os.environ["I2IBENCH_SET5"])
+    file.write_text(file.read_text().replace("scale: 2", "scale: 4").split("  oracle:")[0])
+    assert command_line("run", file, "--executor", "local")[0] == 0
+    found = frames.bounds(*benchmark.load(file))["photos"]
+    assert round(found["psnr_y"]["bicubic of tables"], 2) == 28.42
+    assert round(found["ssim_y"]["bicubic of tables"], 4) == 0.8104
+    assert "| 28.42" in (tmp_path / "reports/own/leaderboard.md").read_text()
 
 
 def test_images_of_several_shapes_stand_in_the_middle_of_their_places() -> None:

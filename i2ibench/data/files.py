@@ -207,9 +207,7 @@ class Files(Source):
                     part = pixels.half(image, item.half, item.place)
                     height, width = arrays[name][i].shape[:2]
                     seen = (
-                        np.asarray(part)[:height, :width]
-                        if size is None
-                        else pixels.fitted(part, size, self.params.fit, label_map=label_map)
+                        np.asarray(part)[:height, :width] if size is None else self._fitted(part, size, item, label_map)
                     )
                     views[view] = task.pair(seen, _seed(item, found[item.path])) if task else seen
                 made = views[view]
@@ -237,6 +235,12 @@ class Files(Source):
         if name.startswith("train"):
             return self.params.train_size
         return None if self.params.own_sizes else self.params.size
+
+    def _fitted(self, image: Image, size: int, item: Item, label_map: bool) -> np.ndarray:
+        try:
+            return pixels.fitted(image, size, self.params.fit, label_map=label_map)
+        except DataError as error:
+            raise DataError(f"{item.place}: {error}") from None
 
     def _room(self, name: str, items: list[Item], allocate: Allocate) -> np.ndarray | Ragged:
         """An array for these images."""

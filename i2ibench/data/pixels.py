@@ -37,17 +37,20 @@ def extent(file: Path | io.BytesIO, place: str) -> tuple[int, int]:
         return image.size if turned else image.size[::-1]
 
 
-def fitted(image: Image, size: int, fit: Literal["squash", "crop"], *, label_map: bool = False) -> np.ndarray:
+def fitted(image: Image, size: int, fit: Literal["squash", "crop", "window"], *, label_map: bool = False) -> np.ndarray:
     """uint8 (size, size, 3): the whole image squashed, or its central square, resampled (bicubic, antialiased).
 
-    A label map takes the nearest pixel instead: a blend of two classes' colours may be the colour of a third.
+    A label map takes the nearest pixel instead: a blend of two classes' colours may be the colour of a third. A window
+    is the pixels in the middle as they are. Raises DataError if the image is too small for it.
     """
     from PIL import Image
 
     width, height = image.size
-    side = min(width, height)
+    side = size if fit == "window" else min(width, height)
+    if side > min(width, height):
+        raise DataError(f"its {width} x {height} pixels are too few for a window of {size}; choose another fit")
     left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side) if fit == "crop" else None
+    box = None if fit == "squash" else (left, top, left + side, top + side)
     rule = Image.Resampling.NEAREST if label_map else Image.Resampling.BICUBIC
     return np.asarray(image.resize((size, size), rule, box=box))
 

@@ -28,8 +28,10 @@ class SourceParams(Settings):
     load_size: int | None = Field(
         None, description="train on random size x size crops of images of this width and height (default: no crops)"
     )
-    fit: Literal["squash", "crop"] = Field(
-        "squash", description="how an image that is not square becomes so: squash the longer side, or crop it"
+    fit: Literal["squash", "crop", "window"] = Field(
+        "squash",
+        description="how an image gets its size: squash all of it, crop the central square and resample that, or "
+        "window: cut its central pixels out as they are",
     )
 
     jitter: float | None = Field(

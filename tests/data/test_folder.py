@@ -210,6 +210,19 @@ def test_fit(tmp_path):
     wide = Image.fromarray(image)
     assert (pixels.fitted(wide, 4, "crop") == 255).all()
     assert pixels.fitted(wide, 4, "squash")[:, 0].max() < 128
+    noise = np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8)
+    assert np.array_equal(pixels.fitted(Image.fromarray(noise), 5, "window"), noise[2:7, 4:9])
+
+
+def test_a_window_needs_room(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        Image.new("RGB", (20, 15)).save(tmp_path / part / "a.png")
+    folder = Folder(Folder.Params(path=str(tmp_path), layout="images", size=16, fit="window", task="colorize"))
+    with pytest.raises(
+        DataError, match=r"a.png: its 20 x 15 pixels are too few for a window of 16; choose another fit"
+    ):
+        folder.decode()
 
 
 @settings(max_examples=20, deadline=None)
@@ -227,7 +240,7 @@ def test_any_shape_becomes_square(size, width, height, fit):
 @settings(max_examples=5, deadline=None)
 def test_an_image_of_the_right_size_is_left_as_it_is(size):
     x = np.random.default_rng(size).integers(0, 256, (size, size, 3), np.uint8)
-    for fit in ("squash", "crop"):
+    for fit in ("squash", "crop", "window"):
         np.testing.assert_array_equal(pixels.fitted(Image.fromarray(x), size, fit), x)
 
 
