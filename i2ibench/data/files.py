@@ -205,10 +205,7 @@ class Files(Source):
                 view = item, size, label_map
                 if view not in views:
                     part = pixels.half(image, item.half, item.place)
-                    height, width = arrays[name][i].shape[:2]
-                    seen = (
-                        np.asarray(part)[:height, :width] if size is None else self._fitted(part, size, item, label_map)
-                    )
+                    seen = self._fitted(part, size, item.place, label_map=label_map)
                     views[view] = task.pair(seen, _seed(item, found[item.path])) if task else seen
                 made = views[view]
                 arrays[name][i][...] = made if isinstance(made, np.ndarray) else made[self._side(name)]
@@ -236,11 +233,14 @@ class Files(Source):
             return self.params.train_size
         return None if self.params.own_sizes else self.params.size
 
-    def _fitted(self, image: Image, size: int, item: Item, label_map: bool) -> np.ndarray:
+    def _fitted(self, image: Image, size: int | None, place: str, *, label_map: bool) -> np.ndarray:
+        if size is None:
+            height, width = self._whole((image.height, image.width), place)
+            return np.asarray(image)[:height, :width]
         try:
             return pixels.fitted(image, size, self.params.fit, label_map=label_map)
         except DataError as error:
-            raise DataError(f"{item.place}: {error}") from None
+            raise DataError(f"{place}: {error}") from None
 
     def _room(self, name: str, items: list[Item], allocate: Allocate) -> np.ndarray | Ragged:
         """An array for these images."""
