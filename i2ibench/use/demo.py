@@ -19,7 +19,8 @@ import numpy as np
 from i2ibench import loopback
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError, DataError, I2IBenchError
-from i2ibench.use.model import Ask, Model
+from i2ibench.use.ask import Ask
+from i2ibench.use.model import Model
 
 PAGE = Path(__file__).with_name("demo.html")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from i2ibench.data import pixels
 from i2ibench.data.cache import cores
 from i2ibench.errors import ConfigError, DataError, StoreError
 from i2ibench.store import atomic_write, read_json, write_json
-from i2ibench.use.model import Ask, Model
+from i2ibench.use.ask import Ask
+
+if TYPE_CHECKING:
+    from i2ibench.use.model import Model
 
 MARK = ".i2ibench-translated.json"  # in the folder of outputs: what made them
 AT_ONCE = 32  # files decoded ahead of the network, and

@@ -1,4 +1,7 @@
-"""What the commands for trained models print: progress and warnings on standard error, a line of result on output."""
+"""What the commands for trained models print: progress and warnings on standard error, a line of result on output.
+
+Each brings in what it needs: a wrong path is said at once, and not when torch is there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -19,10 +22,12 @@ from i2ibench.benchmark import Summary
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
 from i2ibench.store import Store
-from i2ibench.use import demo as page
-from i2ibench.use import exported, files, packing, retraining, stream, trials, watching
+from i2ibench.use import files, trials
 from i2ibench.use.anysize import Fit
-from i2ibench.use.model import Ask, Direction, Model
+from i2ibench.use.ask import Ask, Direction
+
+if TYPE_CHECKING:
+    from i2ibench.use.model import Model
 
 
 def translate(
@@ -44,7 +49,6 @@ def translate(
     ask = Ask(n, styles, cast("Direction | None", direction), cast(Fit, fit), seed)
     if str(out) == "-":
         return _stream(trial, source, ask, Store(store), device, trust_code=trust_code)
-    # Files before networks: a wrong path is found in a moment.
     items = files.plan(sys.stdin if source == "-" else Path(source), out, ask.count)
     model = trials.opened(trial, Store(store), device, trust_code=trust_code)
     model.require(ask)
@@ -67,6 +71,8 @@ def _stream(trial: str, source: str, ask: Ask, store: Store, device: str | None,
     """Translate image files as they come through a pipe. False: some could not be read."""
     if source != "-":
         raise ConfigError("OUT is -, standard output: that is for images that come on standard input (IN is - too)")
+    from i2ibench.use import stream
+
     broken: list[str] = []
 
     def complain(line: str) -> None:
@@ -81,7 +87,10 @@ def _stream(trial: str, source: str, ask: Ask, store: Store, device: str | None,
 
 def pack(trial: str, to: Path, formats: Sequence[str], store: str) -> None:
     """Pack a trial, and say what was checked and what was written."""
-    folder = packing.write(trials.find(trial, Store(store)), to, formats, print)
+    found = trials.find(trial, Store(store))
+    from i2ibench.use import packing
+
+    folder = packing.write(found, to, formats, print)
     for file in sorted(folder.iterdir()):
         print(f"{file.stat().st_size / 1e6:9.2f} MB  {file.name}")
     print(f"packed: {folder}")
@@ -89,6 +98,8 @@ def pack(trial: str, to: Path, formats: Sequence[str], store: str) -> None:
 
 def export(trial: str, to: Path, formats: Sequence[str], store: str, *, trust_code: bool) -> None:
     """Export the networks of a trial, and say what was checked."""
+    from i2ibench.use import exported
+
     exported.require(formats)
     exported.into(trials.opened(trial, Store(store), "cpu", trust_code=trust_code), to, formats, print)
     print(f"exported: {to}")
@@ -101,6 +112,8 @@ def watch(
     the_protocol = scoring.protocol_of(protocol)
     found_trial = trials.find(trial, Store(store))
     items = files.plan(source, source / "absent")
+    from i2ibench.use import watching
+
     if figure is not None:
         watching.require_drawable(figure)
     for name in the_protocol.assets(["kid"]):
@@ -133,6 +146,8 @@ def retrain(
     """Write the benchmark that retrains a trial, run it, and print what was gained and what was forgotten."""
     executors.require_known(executor)
     found = trials.find(trial, Store(store))
+    from i2ibench.use import retraining
+
     file = to or Path(f"retrain-{found.id}.yaml")
     for line in retraining.write(found, data, file, steps=steps, protocol=protocol):
         print(f"i2ibench: {line}", file=sys.stderr)
@@ -150,6 +165,8 @@ def retrain(
 
 def demo(names: Sequence[str], store: str, port: int, host: str, device: str | None, *, trust_code: bool) -> None:
     """Serve the page until it is interrupted."""
+    from i2ibench.use import demo as page
+
     models = []
     for name in names:
         print(f"loading {name}", file=sys.stderr)
