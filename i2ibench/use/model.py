@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -100,6 +101,9 @@ class Model:
             raise ConfigError(f"direction: '{ask.direction}' is neither AtoB nor BtoA")
         if ask.direction and ask.direction not in self.directions:
             raise ConfigError(f"{self.name} goes {self.directions[0]} only: train it with `direction: {ask.direction}`")
+        for name, number in (("n", 1 if ask.n is None else ask.n), ("seed", ask.seed)):
+            if not isinstance(number, Integral) or isinstance(number, bool):
+                raise ConfigError(f"{name} is {number!r}: it is a whole number")
         if ask.n is not None and ask.n < 1:
             raise ConfigError(f"n is {ask.n}: ask for one translation or more")
         if ask.n is not None and ask.style_from:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -92,7 +93,7 @@ def pack(trial: str, to: Path, formats: Sequence[str], store: str) -> None:
 
     folder = packing.write(found, to, formats, print)
     for file in sorted(folder.iterdir()):
-        print(f"{file.stat().st_size / 1e6:9.2f} MB  {file.name}")
+        print(f"{filesize.decimal(file.stat().st_size):>11}  {file.name}")
     print(f"packed: {folder}")
 
 

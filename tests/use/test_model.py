@@ -176,6 +176,9 @@ def test_what_an_image_may_be(tmp_path: Path) -> None:
     [
         ({"n": 0}, "ask for one translation or more"),
         ({"n": 2}, "one translation of an image"),
+        ({"n": "3"}, "n is '3': it is a whole number"),
+        ({"n": 1.0}, "n is 1.0: it is a whole number"),
+        ({"seed": None}, "seed is None: it is a whole number"),
         ({"fit": "stretch"}, "none of auto, pad"),
         ({"direction": "AtoC"}, "neither AtoB nor BtoA"),
         ({"n": 2, "style_from": noise(8, 8, 3)}, "leave out n or style_from"),
