@@ -7,7 +7,6 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -145,7 +144,7 @@ class Handler(loopback.PageHandler):
                 self.json(503, {"error": "the answer could not be kept: try again in a moment"})
 
 
-def serve(study: Study, port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+def serve(study: Study, port: int = 0, host: str = "127.0.0.1") -> loopback.PageServer:
     """A server that listens (on any free port if 0); `serve_forever` answers.
 
     Raises:

@@ -9,7 +9,6 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -111,7 +110,7 @@ def decoded(content: object) -> np.ndarray:
     return np.asarray(pixels.decode(data, "the image"))
 
 
-def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> loopback.PageServer:
     """A server that listens (on any free port if 0); `serve_forever` answers.
 
     Raises:

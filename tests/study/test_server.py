@@ -202,7 +202,7 @@ def test_a_killed_server_loses_nothing(judged: Path) -> None:
         )  # fmt: skip
         assert process.stdout is not None
         assert "different questions, 6 for each rater" in process.stdout.readline()
-        return process, process.stdout.readline().split("/  ")[0]
+        return process, process.stdout.readline().split()[1].rstrip("/")
 
     process, address = start()
     try:
