@@ -101,7 +101,7 @@ class Answers:
             Full: there are MOST_RATERS already.
         """
         now = time.time() if now is None else now
-        with self._writing() as db:
+        with self.writing() as db:
             (number,) = db.execute("SELECT coalesce(max(number) + 1, 0) FROM rater").fetchone()
             if number >= MOST_RATERS:
                 raise Full("this study takes no more raters")
@@ -143,7 +143,7 @@ class Answers:
             UnknownRater: nobody has this code.
             I2IBenchError: the rater has no such question.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             number, now = _rater(db, code), time.time()
             found = db.execute(
                 "SELECT id, a_is_left FROM question WHERE rater = ? AND place = ?", (number, at_place)
@@ -160,7 +160,7 @@ class Answers:
 
     def forget(self, code: str) -> int:
         """Remove a rater with all that they answered; how many answers that were. Raises UnknownRater."""
-        with self._writing() as db:
+        with self.writing() as db:
             number = _rater(db, code)
             gone = db.execute(
                 "DELETE FROM answer WHERE question IN (SELECT id FROM question WHERE rater = ?)", (number,)
@@ -173,7 +173,8 @@ class Answers:
         return sqlite3.connect(self.path, timeout=60, isolation_level=None)
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all that is done in it is done, or nothing."""
         with closing(self._connect()) as db:
             db.execute("BEGIN IMMEDIATE")  # what is read here is still so when it is written
             try:
@@ -200,19 +201,12 @@ def read(store: Path) -> list[Answer]:
     Raises:
         StoreError: the file is damaged.
     """
-    file = place(store)
-    if not file.exists():
+    if not place(store).exists():
         return []
-    try:
-        # What a killed server left half-written is taken back by the first who may write there.
-        mode = "mode=rw" if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK) else "mode=ro"
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=60)) as db:
-            rows = db.execute(
-                f"SELECT rater, chose_a, seconds, at, {COLUMNS} "
-                "FROM answer JOIN question ON question = id ORDER BY at, id"
-            ).fetchall()
-    except sqlite3.Error as error:
-        raise StoreError(f"{file}: cannot be read ({error}); move it away to go on without its answers") from None
+    with reading(store) as db:
+        rows = db.execute(
+            f"SELECT rater, chose_a, seconds, at, {COLUMNS} FROM answer JOIN question ON question = id ORDER BY at, id"
+        ).fetchall()
     return [
         Answer(
             rater, Cell(cast(Kind, kind), data, image, a, b), bool(a_is_left), bool(check), exposure,
@@ -220,6 +214,19 @@ def read(store: Path) -> list[Answer]:
         )
         for rater, chose_a, seconds, at, kind, data, image, a, b, a_is_left, check, exposure in rows
     ]  # fmt: skip
+
+
+@contextmanager
+def reading(store: Path) -> Iterator[sqlite3.Connection]:
+    """The file of a store's answers, which must be there. Raises StoreError if it is damaged."""
+    file = place(store)
+    try:
+        # What a killed server left half-written is taken back by the first who may write there.
+        mode = "mode=rw" if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK) else "mode=ro"
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=60)) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: cannot be read ({error}); move it away to go on without its answers") from None
 
 
 def _rater(db: sqlite3.Connection, code: str) -> int:
