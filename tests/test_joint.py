@@ -139,7 +139,7 @@ def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_thei
     assert compared.differences[0].what == "trained anew (same settings and code)"
     best = {change.comparison.winner for change in compared.scores if change.comparison.metric == "ssim"}
     assert best == {f"tiny ({other})"}
-    with pytest.raises(ConfigError, match="there is no store nowhere"):
+    with pytest.raises(ConfigError, match="nowhere: there is no such folder; after the @"):
         joint.compare([path, f"{path}@nowhere"], tmp_path / "joint")
     with pytest.raises(ConfigError, match=r"was given .*old\.yaml twice"):
         joint.compare([path, path], tmp_path / "joint")

@@ -20,7 +20,7 @@ from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
 from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
 from i2ibench.data.tasks import AnyTask, SuperResolve
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def held_out(name: str, share: float) -> bool:
 def existing(folder: Path) -> Path:
     """The folder itself. Raises DataError if it is not there, or is no folder."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: {'is no folder' if folder.exists() else 'there is no such folder'}")
+        raise DataError(absent(folder, "folder"))
     return folder
 
 

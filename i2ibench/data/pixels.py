@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def _decoded(file: Path | io.BytesIO, place: str) -> Image:
     try:
         with Image.open(file) as image:
             return as_rgb(image)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        reason = "is a folder" if isinstance(error, IsADirectoryError) else "is not there"
-        raise DataError(f"{place}: {reason}") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise DataError(absent(Path(place))) from None
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         reason = " ".join(str(error).replace(repr(str(file)), "it").split()) or type(error).__name__
         raise DataError(f"{place}: does not decode as an image ({reason}): repair or remove it") from None

@@ -14,7 +14,7 @@ import numpy as np
 
 from i2ibench.data import pixels
 from i2ibench.data.cache import cores
-from i2ibench.errors import ConfigError, DataError, StoreError
+from i2ibench.errors import ConfigError, DataError, StoreError, absent
 from i2ibench.store import atomic_write, read_json, write_json
 from i2ibench.use.ask import Ask
 
@@ -175,7 +175,7 @@ def _listed(source: Path | Iterable[str], out: Path) -> tuple[list[Path], Path]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise DataError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
+        raise DataError(absent(path))
     return path
 
 

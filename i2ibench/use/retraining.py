@@ -19,7 +19,7 @@ from i2ibench import benchmark, registry
 from i2ibench.config import Resources, Training
 from i2ibench.data.files import expand
 from i2ibench.data.source import SourceParams
-from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError
+from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError, absent
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Trial, atomic_write
 from i2ibench.use import trials
@@ -55,7 +55,7 @@ def write(trial: Trial, data: Path, to: Path, *, steps: int | None = None, proto
         raise ConfigError(f"{trial.id}: a reference row trains nothing")
     weights = (trial.path.parent / spec.trained_as / "weights.pt").absolute()
     if not weights.is_file():
-        raise StoreError(f"{weights}: is missing; run the benchmark of {trial.id} again")
+        raise StoreError(f"{absent(weights)}; run the benchmark of {trial.id} again")
     old, said = _settings(spec) | _metrics(trial), list[str]()
     sets = {NEW: _new(data, old), OLD: old}
     try:
@@ -145,9 +145,9 @@ def _settings(spec: TrialSpec) -> dict[str, Any]:
 
 def _new(data: Path, old: Mapping[str, Any]) -> dict[str, Any]:
     """The `data` entry of the new data set: the old one's, but for what is said to be other."""
+    if not data.exists():
+        raise ConfigError(absent(data, "file or folder"))
     if data.suffix not in (".yaml", ".yml"):
-        if not data.exists():
-            raise ConfigError(f"{data}: is not there")
         if "path" not in old:
             raise ConfigError(
                 f"the data set '{old['source']}' is not a folder; give the keys of the new one in a YAML file"

@@ -190,7 +190,7 @@ def test_what_a_method_cannot_do_is_one_line(asked: dict[str, Any], message: str
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "why"), [("nope.jpg", "is not there"), ("", "is a folder")])
+@pytest.mark.parametrize(("name", "why"), [("nope.jpg", "there is no such file"), ("", "is no file")])
 def test_a_wrong_path_is_called_so(tmp_path: Path, name: str, why: str) -> None:
     with pytest.raises(DataError, match=f"{why}$"):
         make("vae").translate(tmp_path / name)

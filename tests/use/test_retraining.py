@@ -84,7 +84,7 @@ def test_the_file_says_what_is_not_default_and_no_more(own: Store, tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "is not there"),
+        (None, "there is no such file"),
         ("[1, 2]", "should hold keys of a data set"),
         ("{", "cannot be read"),
         ("folder", "is not a folder; give the keys"),
