@@ -150,17 +150,18 @@ def retrain(
     from i2ibench.use import retraining
 
     file = to or Path(f"retrain-{found.id}.yaml")
-    for line in retraining.write(found, data, file, steps=steps, protocol=protocol):
+    names = retraining.Names.of(found, data)
+    for line in retraining.write(found, data, file, names, steps=steps, protocol=protocol):
         print(f"i2ibench: {line}", file=sys.stderr)
     print(f"benchmark: {file}")
     summary = benchmark.run(file, executor=executor)
     table = Table("data", "score", "before", "after", "images", "p", "verdict")
-    for one in retraining.changes(file):
+    for one in retraining.changes(file, names):
         verdict = "not tested" if one.p is None else f"{one.better} is better" if one.better else "not told apart"
         p = "-" if one.p is None else f"{one.p:.3g}"
         table.add_row(one.data, one.title, f"{one.before:.5g}", f"{one.after:.5g}", str(one.images or "-"), p, verdict)
     Console().print(table)
-    print(f"retrained: {retraining.retrained(file)}")
+    print(f"retrained: {retraining.retrained(file, names)}")
     return summary
 
 
