@@ -315,3 +315,36 @@ def test_in_a_browser(browser: Any, serve: Callable[..., Served]) -> None:
     assert {one.exposure for one in given if one.cell.kind == "real"} == {0.2}
     complaints = [e["params"]["entry"]["text"] for e in browser.events if e["method"] == "Log.entryAdded"]
     assert complaints == []
+
+
+@pytest.mark.slow
+def test_practice_in_a_browser(browser: Any, serve: Callable[..., Served]) -> None:
+    """The answer is told, the image that was right is marked, and then it counts."""
+    served = serve(kinds=("better",), questions=3, images=4, practice=2)
+
+    def press(key: str, text: str = "") -> None:
+        for kind in ("keyDown", "keyUp"):
+            browser.call("Input.dispatchKeyEvent", type=kind, key=key, **({"text": text} if kind == "keyDown" else {}))
+
+    browser.call("Page.enable")
+    browser.call("Page.navigate", url=served.address)
+    browser.wait("document.body && document.body.dataset.state == 'start'")
+    browser.value("$('agreed').click(); $('begin').click()")
+    for at in range(2):
+        browser.wait(f"document.body.dataset.state == '{at}' && !busy && shownAt !== null")
+        assert browser.value("$('count').textContent") == f"practice {at + 1} of 2"
+        assert not browser.value("document.querySelector('.truth')")
+        press("ArrowLeft")
+        browser.wait("document.body.dataset.state == 'told' && !busy")
+        hint, side = browser.value("$('hint').textContent"), browser.value("document.querySelector('.truth').id")
+        assert hint.startswith("Right: the left" if side == "left" else "No: the right")
+        assert hint.endswith("nothing is told." if at else "to go on.")
+        press("ArrowRight")  # does nothing
+        press(" ", " ")
+    browser.wait("document.body.dataset.state == '2' && !busy && shownAt !== null")
+    assert browser.value("$('count').textContent") == "question 1 of 5"
+    assert browser.value("$('told').hidden")
+    assert kept.read(served.store.path) == []
+    press("ArrowLeft")
+    browser.wait("document.body.dataset.state == '3' && !busy")
+    assert len(kept.read(served.store.path)) == 1
