@@ -159,7 +159,9 @@ def test_reports_are_compared_without_their_stores_and_say_the_same(file: Write,
         folders.append(tmp_path / plan.name)
         shutil.rmtree(store.path)
     page, found = joint.compare(folders, tmp_path / "of-reports")
-    assert "The folder of a report holds no images: the rows of old, new are in no sample grid" in page.read_text(encoding="utf-8")
+    assert "The folder of a report holds no images: the rows of old, new are in no sample grid" in page.read_text(
+        encoding="utf-8"
+    )
     assert found.differences == expected.differences
     assert found.scores == expected.scores
     pd.testing.assert_frame_equal(
