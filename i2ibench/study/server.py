@@ -7,6 +7,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,7 +126,9 @@ STATUS = {UnknownRater: 404, Gone: 410, Full: 503}
 class Handler(loopback.PageHandler):
     """GET / is the page and /about its words; POST /begin, /next and /answer are what `Study` does. Nothing else is."""
 
-    study: Study
+    def __init__(self, *request: Any, study: Study) -> None:
+        self.study = study
+        super().__init__(*request)  # answers
 
     def do_GET(self) -> None:
         if not self.is_ours():
@@ -166,12 +169,7 @@ def serve(study: Study, port: int = 0, host: str = "127.0.0.1") -> loopback.Page
     Raises:
         ConfigError: the port is taken, or is not ours to take.
     """
-
-    class Bound(Handler):
-        pass
-
-    Bound.study = study
-    return loopback.listen(Bound, host, port)
+    return loopback.listen(partial(Handler, study=study), host, port)
 
 
 def _text(content: object) -> str:

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -116,18 +117,15 @@ def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> lo
     Raises:
         ConfigError: the port is taken, or is not ours to take.
     """
-    demo = Demo(models)
-
-    class Bound(Handler):
-        app = demo
-
-    return loopback.listen(Bound, host, port)
+    return loopback.listen(partial(Handler, app=Demo(models)), host, port)
 
 
 class Handler(loopback.PageHandler):
     """GET / is the page, GET /models what it shows, POST /translate one translation. All else is refused."""
 
-    app: Demo
+    def __init__(self, *request: Any, app: Demo) -> None:
+        self.app = app
+        super().__init__(*request)  # answers
 
     def do_GET(self) -> None:
         if not self.is_ours():
