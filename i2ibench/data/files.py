@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _READ: dict[str, str] = {}  # digests known to this process: of several domains, each is a part of many pairs
-SPLITS = ("train", "test")
 OTHER = {"a": "b", "b": "a"}
 
 

@@ -29,11 +29,6 @@ def padded(run: Run, images: np.ndarray, multiple: int, least: int) -> np.ndarra
     return run(larger)[:, :, top : top + height, left : left + width]
 
 
-def padded_size(height: int, width: int, multiple: int, least: int) -> tuple[int, int]:
-    """The height and width that `padded` gives to the network."""
-    return height + sum(_margins(height, multiple, least)), width + sum(_margins(width, multiple, least))
-
-
 def tiled(run: Run, images: np.ndarray, size: int) -> np.ndarray:
     """Cut images into tiles of `size` pixels that overlap by a quarter or more, and blend the outputs where they do.
 
