@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
-import torch
 
 Fit: TypeAlias = Literal["auto", "pad", "tile", "resize"]
 FITS = get_args(Fit)
@@ -23,9 +22,11 @@ def least_multiple(run: Run, size: int) -> int | None:
         probe = np.random.default_rng(0).integers(0, 256, (1, size, size + more, 3), np.uint8)
         try:
             run(probe)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception:  # a method file may raise anything on a size that it was not written for
+        except Exception as error:  # a method file may raise anything on a size that it was not written for
+            from i2ibench.memory import is_out_of_memory  # which knows torch
+
+            if is_out_of_memory(error):
+                raise
             return False
         return True
 
@@ -61,11 +62,6 @@ def padded(run: Run, images: np.ndarray, multiple: int, least: int) -> np.ndarra
         return run(images)
     larger = np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)), "reflect")
     return run(larger)[:, :, top : top + height, left : left + width]
-
-
-def padded_size(height: int, width: int, multiple: int, least: int) -> tuple[int, int]:
-    """The height and width that `padded` gives to the network."""
-    return height + sum(_margins(height, multiple, least)), width + sum(_margins(width, multiple, least))
 
 
 def tiled(run: Run, images: np.ndarray, size: int) -> np.ndarray:

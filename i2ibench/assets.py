@@ -23,7 +23,7 @@ from typing import Literal
 from filelock import FileLock
 
 from i2ibench import downloads
-from i2ibench.errors import AssetError
+from i2ibench.errors import AssetError, absent
 from i2ibench.registry import did_you_mean
 
 Say = Callable[[str], None]
@@ -164,7 +164,7 @@ def path(name: str) -> Path:
     """
     found = status(name)
     if found.state == "missing":
-        raise AssetError(f"{found.path} is missing: run `i2ibench assets fetch {name}`")
+        raise AssetError(f"{absent(found.path)}; run `i2ibench assets fetch {name}`")
     if found.state == "wrong":
         raise AssetError(
             f"{found.path} is not {name} ({found.reason}): run `i2ibench assets fetch {name}` to replace it"

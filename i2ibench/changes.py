@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2ibench import frames, statistics
 from i2ibench.plan import BOOKKEEPING
+from i2ibench.record import Recorded
 
 if TYPE_CHECKING:
     from i2ibench.joint import Joint
@@ -60,6 +61,7 @@ class Compared:
     differences: tuple[Difference, ...]
     scores: tuple[Change, ...]
     costs: tuple[CostChange, ...]
+    of_reports: tuple[str, ...] = ()  # the runs that are folders of reports, which hold no images
 
     @property
     def cost_names(self) -> list[str]:
@@ -93,7 +95,8 @@ def find(runs: Sequence[tuple[Plan, Store]], joint: Joint, boards: Sequence[Boar
     differences = (*_rows(plans), *_settings(plans, twins), *_surroundings(runs))
     scores = [change for board in boards for change in _scores(board, joint)]
     costs = [cost for board in boards for label in twins for cost in _costs(board, label, names)]
-    return Compared(names, differences, tuple(scores), tuple(costs))
+    of_reports = [name for name, (_, store) in zip(names, runs, strict=True) if isinstance(store, Recorded)]
+    return Compared(names, differences, tuple(scores), tuple(costs), tuple(of_reports))
 
 
 def _scores(board: Board, joint: Joint) -> Iterator[Change]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class I2IBenchError(Exception):
     """Root of all errors meant for the user. The command line prints its text alone and exits with 2."""
@@ -45,3 +47,8 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, signal: int) -> None:
         super().__init__()
         self.signal = signal
+
+
+def absent(path: Path, wanted: str = "file") -> str:
+    """What is wrong with a path at which there is no file (or "folder", or "file or folder"), in the words of all."""
+    return f"{path}: {f'is no {wanted}' if path.exists() else f'there is no such {wanted}'}"

@@ -16,7 +16,7 @@ from i2ibench import registry
 from i2ibench.build import make_method, source_params
 from i2ibench.data.images import ImageSet
 from i2ibench.data.source import Images
-from i2ibench.errors import TrialError
+from i2ibench.errors import TrialError, absent
 from i2ibench.metrics.adaptation import chosen_training
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.evaluate import Scores, evaluate
@@ -119,7 +119,7 @@ def trained(spec: TrialSpec, store: Store, device: torch.device) -> Method:
     try:
         method.load_state_dict(torch.load(file, map_location=device, weights_only=True))
     except FileNotFoundError:
-        raise TrialError(f"{file} is missing; delete the trial's directory to have it made again") from None
+        raise TrialError(f"{absent(file)}; delete the trial's directory to have it made again") from None
     return method
 
 

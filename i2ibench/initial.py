@@ -10,7 +10,7 @@ from i2ibench.config import Config
 from i2ibench.data.cache import digests
 from i2ibench.data.files import expand
 from i2ibench.entries import Entry
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.registry import did_you_mean
 from i2ibench.store import Store
 
@@ -57,9 +57,7 @@ def of_file(config: Config, entry: Entry, base: Path) -> Start | None:
     except DataError as error:
         raise config.error(place, str(error)) from None
     if not file.is_file():
-        raise config.error(
-            place, f"{file}: there is no such file (another method of this benchmark is `init_from: {{method: LABEL}}`)"
-        )
+        raise config.error(place, f"{absent(file)} (a method of this benchmark is `init_from: {{method: LABEL}}`)")
     store = Store(config.header.store)
     sha256 = digests([file], store.data_cache if store.path.exists() else None)[file]
     return {"file": str(file), "sha256": sha256, "partial": start.partial}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from i2ibench import benchmark, changes, record
 from i2ibench.changes import Compared
 from i2ibench.data import cache
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, absent
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.plan import DataPlan, Plan
 from i2ibench.spec import TrialSpec
@@ -82,7 +82,7 @@ def _open(run: str) -> tuple[Plan, Store]:
         return benchmark.load(run)
     plan, _ = benchmark.load(file)
     if not Path(folder).is_dir():
-        raise ConfigError(f"{run}: there is no store {folder}; after the @ stands a folder of trials")
+        raise ConfigError(f"{run}: {absent(Path(folder), 'folder')}; after the @ stands a folder of trials")
     return replace(plan, store=folder), Store(folder)
 
 

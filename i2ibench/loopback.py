@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import secrets
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from i2ibench.errors import ConfigError
 
 SECONDS = 30  # for a request to arrive
+LOCAL = {"localhost", "127.0.0.1", "::1"}  # names of a machine for itself
+
+
+class PageServer(ThreadingHTTPServer):
+    """Listens at an address of either family, and knows by which names browsers may call it."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, handler: Callable[..., PageHandler]) -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), handler)
+        address = ipaddress.ip_address(str(self.server_address[0]))
+        self.is_loopback, self._is_every = address.is_loopback, address.is_unspecified
+        self._names = {host.lower(), str(address)} | (LOCAL if address.is_loopback else set())
+
+    @property
+    def address(self) -> str:
+        """Of the page."""
+        host, port = cast("tuple[str, int]", self.server_address[:2])
+        return f"http://[{host}]:{port}/" if self.address_family == socket.AF_INET6 else f"http://{host}:{port}/"
+
+    def is_called(self, host: str) -> bool:
+        """Whether a header `Host` means this server, at whichever port: a tunnel (`ssh -L`) may end at another."""
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        return self._is_every or name in self._names
 
 
 class PageHandler(BaseHTTPRequestHandler):
     """Answers in JSON, and one page. A subclass asks `is_ours` before anything else."""
 
+    server: PageServer
     timeout = SECONDS
     server_version, sys_version = "i2ibench", ""
 
     def is_ours(self) -> bool:
         """Refuse requests that a page of another site had the browser send (also by a name that leads here)."""
-        own, port = cast("tuple[str, int]", self.server.server_address)
-        names = {f"{name}:{port}" for name in (own, *(("localhost",) if own == "127.0.0.1" else ()))}
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
-        if (host in names or own in ("0.0.0.0", "::")) and origin in (None, f"http://{host}"):
+        own = (None, f"http://{host}", f"https://{host}")  # https: from a web server in front of this one
+        if self.server.is_called(host) and origin in own:
             return True
         self.json(403, {"error": "this page answers to its own address alone"})
         return False
@@ -60,13 +92,17 @@ class PageHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Content-Security-Policy", policy)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        if status >= 400:
+            self.close_connection = True  # what was sent is not read
+
+    def end_headers(self) -> None:
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(content)
-        if status >= 400:
-            self.close_connection = True  # what was sent is not read
+        super().end_headers()
 
     def handle(self) -> None:
         with suppress(ConnectionError):  # a visitor who leaves in the middle of an answer is no error
@@ -76,29 +112,26 @@ class PageHandler(BaseHTTPRequestHandler):
         """Say nothing: what people look at is nobody's business."""
 
 
-def listen(handler: type[PageHandler], host: str, port: int) -> ThreadingHTTPServer:
+def listen(handler: Callable[..., PageHandler], host: str, port: int) -> PageServer:
     """A server that listens (on any free port if 0); `serve_forever` answers.
 
     Raises:
         ConfigError: the port is taken, or is not ours to take.
     """
     try:
-        server = ThreadingHTTPServer((host, port), handler)
+        return PageServer(host, port, handler)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{host}:{port}: cannot be listened on ({reason}); choose another --port") from None
-    server.daemon_threads = True
-    return server
+        raise ConfigError(f"{host}:{port}: cannot be listened on ({reason}); choose another --port or --host") from None
 
 
-def serve_until_interrupted(server: ThreadingHTTPServer) -> None:
-    """Say where the page is, and answer until Ctrl-C or SIGTERM."""
-    host, port = cast("tuple[str, int]", server.server_address)
+def serve_until_interrupted(server: PageServer, what: str = "page") -> None:
+    """Say where `what` is, and answer until Ctrl-C or SIGTERM."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell has a job in the background ignore SIGINT
             signal.signal(number, signal.default_int_handler)
-    print(f"http://{host}:{port}/  (Ctrl-C ends it)", flush=True)
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    print(f"{what}: {server.address} (Ctrl-C ends it)", flush=True)
+    if not server.is_loopback:
         print("i2ibench: other machines can reach this page, which asks for no password", file=sys.stderr)
     try:
         server.serve_forever()

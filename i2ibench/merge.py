@@ -14,6 +14,7 @@ from pathlib import Path
 from i2ibench import lease
 from i2ibench.errors import StoreError
 from i2ibench.store import Store, Trial, atomic_write, require_writable
+from i2ibench.study import union
 
 MADE = ("weights.pt", "outputs.npy")  # what two trainings of one trial must share to be the same
 SAME = 1e-6  # relative difference of two scores of one image set: another machine rounds in its own way
@@ -22,12 +23,13 @@ OF_WORK = ("lease-*.json", "stop", ".*")  # says who works on a trial, and is no
 
 @dataclass(frozen=True)
 class Merged:
-    """How many trials came new, how many replaced an unfinished attempt or brought scores, and how many were there."""
+    """How many trials came new, replaced an unfinished attempt, brought scores, or were there; and new answers."""
 
     new: int = 0
     finished: int = 0
     scored: int = 0
     known: int = 0
+    answers: int = 0  # of studies
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class _Step:
 
 
 def merge(stores: Sequence[Path], to: Path) -> Merged:
-    """Copy every trial of `stores` that `to` lacks, or has not finished, into it; add scores that it lacks.
+    """Copy every trial of `stores` that `to` lacks, or has not finished, into it; add scores and answers that it lacks.
 
     A trial that both have finished stays as it is. Nothing is written before all trials are looked through; each is
     then copied aside and appears at once, so that whenever a merge ends, the same command goes on. What stores keep to
@@ -49,7 +51,7 @@ def merge(stores: Sequence[Path], to: Path) -> Merged:
 
     Raises:
         StoreError: a folder is no store; a trial was trained or scored differently in two of them, or is being worked
-            on; `to` cannot be written or its disk is too full.
+            on; a rater of a study answered differently; `to` cannot be written or its disk is too full.
     """
     steps: dict[tuple[str, str], _Step] = {}
     seen: dict[str, list[Trial]] = {}
@@ -64,6 +66,7 @@ def merge(stores: Sequence[Path], to: Path) -> Merged:
             else:
                 steps[trial.id, str(folder) if step.kind == "score" else ""] = step
             others.append(trial)
+    union.lacking(stores, to)
     require_writable(to, "--to", sum(_size(step) for step in steps.values()))
     for step in steps.values():
         try:
@@ -74,7 +77,8 @@ def merge(stores: Sequence[Path], to: Path) -> Merged:
                 "the same command goes on"
             ) from None
     kinds = [step.kind for step in steps.values()]
-    return Merged(kinds.count("copy"), kinds.count("replace"), kinds.count("score"), known)
+    answers = union.bring(stores, to)
+    return Merged(kinds.count("copy"), kinds.count("replace"), kinds.count("score"), known, answers)
 
 
 def _trials(folder: Path, to: Path) -> Iterator[Trial]:

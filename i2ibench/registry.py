@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, absent
 from i2ibench.method import Method, MethodParams, Pairing
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _only_method(module: ModuleType, name: str) -> type[Method]:
 def _load_file(path: Path) -> ModuleType:
     path = path.expanduser().resolve()
     if not path.is_file():
-        raise ConfigError(f"method file {path} does not exist")
+        raise ConfigError(absent(path))
     module_name = "i2ibench_file_" + "".join(c if c.isalnum() else "_" for c in str(path))
     if module_name in sys.modules:
         return sys.modules[module_name]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import http.server
-import io
-import ipaddress
 import multiprocessing
 import signal
-import socket
 import tempfile
 import threading
 import time
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from i2ibench import benchmark, monitor
-from i2ibench.errors import ConfigError, I2IBenchError
+from i2ibench import benchmark, loopback, monitor
+from i2ibench.errors import I2IBenchError
 
 if TYPE_CHECKING:
     from i2ibench.plan import Plan
@@ -29,7 +26,10 @@ if TYPE_CHECKING:
 
 QUIET_SHARE = 0.25  # of the time, at most, that goes into drawing: the processors are there for the trials
 MOST_ROWS = 60  # of the progress table
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+POLICY = (  # of pages that hold their own script and style, and frame each other
+    "default-src 'none'; frame-src 'self'; frame-ancestors 'self'; img-src data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
 
 
 def serve(file: Path, host: str = "127.0.0.1", port: int = 8000, every: float = 10.0) -> None:
@@ -48,21 +48,9 @@ def serve(file: Path, host: str = "127.0.0.1", port: int = 8000, every: float = 
     plan, store = benchmark.load(file)
     with tempfile.TemporaryDirectory(prefix="i2ibench-serve-", ignore_cleanup_errors=True) as folder:
         drawer = Drawer(file, plan, store, Path(folder), every)
-        try:
-            server = Server((host, port), drawer)
-        except (OSError, OverflowError) as error:
-            said = getattr(error, "strerror", None) or error
-            raise ConfigError(f"cannot listen at {host}:{port} ({said}); choose another --port or --host") from None
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):  # a shell has a job in the background ignore SIGINT
-                signal.signal(number, signal.default_int_handler)
-        with server, drawer:
-            shown = f"[{host}]" if ":" in host else host
-            try:
-                print(f"{plan.name}: http://{shown}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
-                server.serve_forever()
-            except KeyboardInterrupt:
-                print()
+        server = listen(drawer, host, port)
+        with drawer:
+            loopback.serve_until_interrupted(server, plan.name)
 
 
 class Drawer:
@@ -135,41 +123,29 @@ def _draw(file: Path, folder: Path, answer: Any) -> None:
         answer.send(f"{type(error).__name__}: {error}")
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves a drawer's folder, and the progress of its benchmark."""
-
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], drawer: Drawer) -> None:
-        self.drawer = drawer
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
-        super().__init__(address, Handler)
-        self.local = ipaddress.ip_address(str(self.server_address[0])).is_loopback
+def listen(drawer: Drawer, host: str, port: int) -> loopback.PageServer:
+    """A server of a drawer's folder, and of the progress of its benchmark; as `loopback.listen`."""
+    return loopback.listen(partial(Handler, drawer=drawer), host, port)
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
+class Handler(loopback.PageHandler, SimpleHTTPRequestHandler):
     """GET and HEAD of files of the report's folder; nothing else is there to be asked for."""
 
-    server: Server
-    server_version = "i2ibench"
-    sys_version = ""
-
-    def __init__(self, request: Any, address: Any, server: Server) -> None:
-        super().__init__(request, address, server, directory=str(server.drawer.folder))
+    def __init__(self, *request: Any, drawer: Drawer) -> None:
+        self.drawer = drawer
+        super().__init__(*request, directory=str(drawer.folder))  # answers
 
     def send_head(self) -> Any:
-        """The headers of an answer; the base class has the bodies of files."""
-        name = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        if self.server.local and name not in LOCAL_NAMES:
-            # A page from elsewhere may have its own name point here, and would read what we answer.
-            self.send_error(HTTPStatus.FORBIDDEN, "ask for localhost")
+        """The headers of a file, whose body the base class has; any other answer is given here."""
+        if not self.is_ours():
             return None
         asked = urlsplit(self.path)
         if asked.path == "/progress":
-            return self._answer(progress(self.server.drawer, parse_qs(asked.query).get("drawn", ["0"])[0]))
+            self._answer(progress(self.drawer, parse_qs(asked.query).get("drawn", ["0"])[0]))
+            return None
         if asked.path in ("/", "/index.html"):
-            return self._answer(self._page())
+            self._answer(self._page())
+            return None
         place = Path(self.translate_path(self.path))
         if any(part.startswith(".") for part in place.relative_to(self.directory).parts):
             self.send_error(HTTPStatus.NOT_FOUND)  # what is being written
@@ -177,28 +153,15 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         return super().send_head()
 
     def _page(self) -> bytes:
-        drawer = self.server.drawer
+        drawer = self.drawer
         version = drawer.version  # before the page is read: who sees an older one is told of the newer
         page = drawer.folder / "index.html"
         if not page.exists():
             return _template("waiting.html").render(name=drawer.plan.name).encode()
         return page.read_bytes().replace(b'src="progress"', f'src="progress?drawn={version}"'.encode(), 1)
 
-    def _answer(self, content: bytes) -> Any:
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        return io.BytesIO(content)
-
-    def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        super().end_headers()
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """No line for each request: the terminal is for people."""
+    def _answer(self, content: bytes) -> None:
+        self.answer(HTTPStatus.OK, content, "text/html; charset=utf-8", POLICY)
 
 
 def progress(drawer: Drawer, seen: str) -> bytes:

@@ -32,12 +32,6 @@ class Summary:
     n: int
     values: tuple[float, ...]
 
-    def overlaps(self, other: Summary) -> bool | None:
-        """Whether the two intervals share a value; None where either has no interval."""
-        if self.half_width is None or other.half_width is None:
-            return None
-        return abs(self.mean - other.mean) <= self.half_width + other.half_width
-
 
 def t_quantile(n: int, confidence: float = CONFIDENCE) -> float:
     """Two-sided quantile of Student's t for a mean of `n` values: half-width = quantile * sd / sqrt(n)."""

@@ -15,7 +15,7 @@ from i2ibench import flags, gather, loggers, provenance
 from i2ibench.build import load_images, make_loop, make_method
 from i2ibench.config import Training
 from i2ibench.distributed import ranks_of, together
-from i2ibench.errors import TrialError
+from i2ibench.errors import TrialError, absent
 from i2ibench.method import Method
 from i2ibench.metrics import known
 from i2ibench.metrics.catalog import METRICS
@@ -173,7 +173,7 @@ def score(
     trial, images = store.trial(spec.id), load_images(spec, store)
     outputs = trial.outputs()
     if outputs is None:
-        raise TrialError(f"{trial.path / 'outputs.npy'} is missing; delete the trial's directory to have it made again")
+        raise TrialError(f"{absent(trial.path / 'outputs.npy')}; delete the trial's directory to have it made again")
     key = spec.score_key(protocol)
     content = trial.scores(key)
     had = [name for name in content["values"] if name in METRICS] if content else []

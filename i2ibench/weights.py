@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from i2ibench.data.cache import digests
-from i2ibench.errors import TrialError
+from i2ibench.errors import TrialError, absent
 from i2ibench.method import Method
 from i2ibench.store import Store
 
@@ -97,7 +97,7 @@ def _read(start: Mapping[str, Any], store: Store) -> Mapping[str, Any]:
         return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         reason = f"its first weights are those of {start['trial']}, which is not trained: see there"
-        raise TrialError(reason if "trial" in start else f"init_from: {file}: there is no such file") from None
+        raise TrialError(reason if "trial" in start else f"init_from: {absent(file)}") from None
     except TrialError:
         raise
     except Exception as error:  # pickles that are no weights raise nearly anything

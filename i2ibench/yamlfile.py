@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, absent
 
 Path = tuple[str | int, ...]  # the keys that lead to a value: ("methods", "pix2pix", "width")
 
@@ -105,7 +105,7 @@ def read(path: FilePath) -> tuple[str, Document]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file") from None
+        raise ConfigError(absent(path)) from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: this is a folder; name the YAML file itself") from None
     except UnicodeDecodeError as error:

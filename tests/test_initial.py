@@ -107,7 +107,7 @@ def test_a_files_content_is_part_of_the_id_and_not_its_place(benchmark_file: Wri
         ("{{method: parant}}", "unknown method 'parant'.*did you mean 'parent'"),
         ("{{method: child}}", "'child' begins with the weights of 'child' in turn"),
         ("{{method: parent, data: drown}}", "unknown data set 'drown'.*did you mean 'drawn'"),
-        ("nowhere.pt", r"nowhere.pt: there is no such file \(another method of this benchmark is"),
+        ("nowhere.pt", r"nowhere.pt: there is no such file \(a method of this benchmark is"),
         ("$NOWHERE/x.pt", "the environment variable NOWHERE is not set"),
         ("{{file: a.pt, method: parent}}", "should be a file, or {method: LABEL}"),
         ("{{data: drawn}}", "should be a file, or {method: LABEL}"),

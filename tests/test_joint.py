@@ -105,7 +105,9 @@ def test_the_command_writes_one_page_and_says_what_changed(file: Write, tmp_path
     assert said.exit_code == 0
     assert "is better" in said.output
     assert [(one.what, one.where, one.values) for one in compared.differences] == [("params.lr", "", ("0.1", "0.2"))]
-    assert "What changed" in page.read_text(encoding="utf-8")
+    said = page.read_text(encoding="utf-8")
+    assert "What changed" in said
+    assert "holds no images" not in said
 
 
 def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_their_costs(
@@ -139,7 +141,7 @@ def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_thei
     assert compared.differences[0].what == "trained anew (same settings and code)"
     best = {change.comparison.winner for change in compared.scores if change.comparison.metric == "ssim"}
     assert best == {f"tiny ({other})"}
-    with pytest.raises(ConfigError, match="there is no store nowhere"):
+    with pytest.raises(ConfigError, match="nowhere: there is no such folder; after the @"):
         joint.compare([path, f"{path}@nowhere"], tmp_path / "joint")
     with pytest.raises(ConfigError, match=r"was given .*old\.yaml twice"):
         joint.compare([path, path], tmp_path / "joint")
@@ -157,6 +159,9 @@ def test_reports_are_compared_without_their_stores_and_say_the_same(file: Write,
         folders.append(tmp_path / plan.name)
         shutil.rmtree(store.path)
     page, found = joint.compare(folders, tmp_path / "of-reports")
+    assert "The folder of a report holds no images: the rows of old, new are in no sample grid" in page.read_text(
+        encoding="utf-8"
+    )
     assert found.differences == expected.differences
     assert found.scores == expected.scores
     pd.testing.assert_frame_equal(

@@ -14,6 +14,8 @@ from i2ibench import lease
 from i2ibench.errors import StoreError
 from i2ibench.merge import Merged, merge
 from i2ibench.store import Store
+from i2ibench.study.answers import Answers, read
+from i2ibench.study.design import cells
 
 
 def trial(
@@ -154,3 +156,24 @@ def test_a_merge_that_breaks_off_leaves_whole_trials_and_goes_on(
     monkeypatch.undo()
     assert merge([a], to) == Merged(new=1, known=2)
     assert content(to) == content(a)
+
+
+def test_answers_of_studies_come_along_and_contradictions_are_refused_first(stores: tuple[Path, Path, Path]) -> None:
+    a, b, to = stores
+    pool = cells({"d": {m: [f"{m}-s0"] for m in "ab"}}, {"d": [0, 1, 2, 3]}, ("better",))
+    answers = Answers(a)
+    answers.create()
+    code = answers.enrol(pool, 3)
+    answers.answer(code, 0, chose_left=True, seconds=1.0)
+    trial(a, "one")
+    assert merge([a], to) == Merged(new=1, answers=1)
+    assert read(to) == read(a)
+    assert merge([a], to) == Merged(known=1)
+    trial(b, "two")
+    shutil.copytree(a / "_study", b / "_study")
+    Answers(a).answer(code, 1, chose_left=True, seconds=1.0)
+    Answers(b).answer(code, 1, chose_left=False, seconds=1.0)
+    before = content(to)
+    with pytest.raises(StoreError, match=f"{code} gave another answer to question 2"):
+        merge([a, b], to)
+    assert content(to) == before

@@ -147,7 +147,7 @@ def test_paired_methods_skip_unpaired_data_and_say_why(benchmark_file: Write, tm
     ("text", "message"),
     [
         ("data: {{glyphs: }}\nmethods: {{pix2pics: }}", r":2: methods\.pix2pics: unknown method 'pix2pics'; did you mean 'pix2pix'\?"),
-        ("data: {{glyphs: }}\nmethods: {{x: {{method: nope.py}}}}", r":2: methods\.x\.method: method file .*nope\.py does not exist"),
+        ("data: {{glyphs: }}\nmethods: {{x: {{method: nope.py}}}}", r":2: methods\.x\.method: .*nope\.py: there is no such file"),
         ("data: {{glyfs: }}\nmethods: {{copy: }}", r":1: data\.glyfs: unknown kind of data set 'glyfs'; did you mean 'glyphs'\?"),
         ("data: {{glyphs: {{sice: 32}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.sice: unknown key 'sice'; did you mean 'size'\?"),
         ("data: {{glyphs: {{size: big}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.size: .*integer.*'big'"),

@@ -18,7 +18,7 @@ import pytest
 
 from i2ibench import benchmark
 from i2ibench.errors import ConfigError
-from i2ibench.serve import Drawer, Server, serve
+from i2ibench.serve import Drawer, listen, serve
 
 LIMIT = 240  # seconds that anything may take on a machine that is busy
 
@@ -34,7 +34,7 @@ def drawer(benchmark_file: Callable[..., Path], tmp_path: Path) -> Drawer:
 @contextmanager
 def served(drawer: Drawer) -> Iterator[Callable[..., tuple[int, str, http.client.HTTPResponse]]]:
     """A server in a thread; call what it gives with a path to get status, text and response."""
-    with Server(("127.0.0.1", 0), drawer) as server:
+    with listen(drawer, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
 
@@ -141,8 +141,8 @@ def test_progress_shows_who_failed_and_escapes_what_it_says(drawer: Drawer) -> N
 
 def test_an_address_that_is_taken_is_one_line(drawer: Drawer, benchmark_file: Callable[..., Path]) -> None:
     with (
-        Server(("127.0.0.1", 0), drawer) as taken,
-        pytest.raises(ConfigError, match=r"cannot listen at 127.0.0.1:\d+ \(.*\); choose another --port"),
+        listen(drawer, "127.0.0.1", 0) as taken,
+        pytest.raises(ConfigError, match=r"127.0.0.1:\d+: cannot be listened on \(.*\); choose another --port"),
     ):
         serve(benchmark_file(), port=taken.server_port)
 

@@ -63,14 +63,6 @@ def test_two_seeds_need_nine_standard_deviations() -> None:
     assert t_quantile(2) / 2**0.5 == pytest.approx(8.985, abs=1e-3)
 
 
-def test_overlap() -> None:
-    near, far, single = summarise([1.0, 2.0]), summarise([500.0, 500.1]), summarise([1.5])
-    assert near
-    assert near.overlaps(summarise([2.0, 3.0])) is True
-    assert near.overlaps(far) is False
-    assert near.overlaps(single) is None
-
-
 def test_ranks_follow_the_direction_of_each_metric() -> None:
     means = pd.DataFrame({"fid": [10.0, 20.0, 20.0], "ssim": [0.5, 0.9, 0.7]}, index=["a", "b", "c"])
     result = ranks(means, {"fid": False, "ssim": True})

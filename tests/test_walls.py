@@ -25,6 +25,7 @@ def test_import_contracts_hold() -> None:
         ("from i2ibench import benchmark; benchmark.load('benchmark.yaml')", "torch ray pandas seaborn numpy scipy"),
         ("import i2ibench.report, i2ibench.frames, i2ibench.statistics", "torch ray"),
         ("import i2ibench.trial", "ray pandas"),
+        ("import i2ibench.use.show", "torch ray pandas scipy"),
     ],
 )
 def test_commands_load_only_what_they_need(code: str, forbidden: str) -> None:

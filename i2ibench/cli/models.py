@@ -124,6 +124,9 @@ def study(
     data: Annotated[list[str] | None, typer.Option(help="A data set, once for each; default: all.")] = None,
     images: Annotated[int, typer.Option(min=1, help="Test images of each data set, evenly spaced.")] = 20,
     questions: Annotated[int, typer.Option(min=1, max=1000, help="Of each rater, besides attention checks.")] = 40,
+    practice: Annotated[
+        int, typer.Option(min=0, max=100, help="Questions before them, after which the answer is told; not counted.")
+    ] = 10,
     exposure: Annotated[
         float | None, typer.Option(min=0.05, max=60, help="Seconds for which images are shown that may be real.")
     ] = None,
@@ -154,6 +157,7 @@ def study(
         data=data or (),
         images=images,
         questions=questions,
+        practice=practice,
         exposure=exposure,
         seed=seed,
         consent=consent,

@@ -110,15 +110,18 @@ def merge(
     stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Folders of trials, such as runs.")],
     to: Annotated[Path, typer.Option(help="The store that gets what it lacks.")],
 ) -> None:
-    """Bring the stores of several machines into one: trials that it lacks or has not finished, and their scores.
+    """Bring the stores of several machines into one: trials that it lacks or has not finished, scores, and answers.
 
-    Refused, before anything is written, where two of them hold different results of one trial.
+    Refused, before anything is written, where two of them hold different results of one trial, or different answers of
+    one rater of a study.
     """
     from i2ibench import merge as merging
 
     done = merging.merge(stores, to)
+    answers = f", {done.answers} answers of studies new" if done.answers else ""
     print(
-        f"{done.new} trials new, {done.finished} finished elsewhere, {done.scored} with more scores, {done.known} known"
+        f"{done.new} trials new, {done.finished} finished elsewhere, {done.scored} with more scores, "
+        f"{done.known} known{answers}"
     )
 
 

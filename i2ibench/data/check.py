@@ -19,7 +19,7 @@ from i2ibench.data.folder import Folder, FolderParams, layouts
 from i2ibench.data.images import Progress
 from i2ibench.data.lists import List, ListParams
 from i2ibench.data.shards import ShardParams, WebDataset
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 
 CLOSE = 12.0  # root mean squared difference (of 255) of two 16 x 16 thumbnails below which images are near-duplicates
 ALIKE = 0.25  # and that as a share of a thumbnail's own contrast, for those that have little
@@ -101,7 +101,7 @@ def check(path: Path, progress: Progress | None = None) -> Report:
 def _recognise(path: Path) -> tuple[Files | None, dict[str, Any], str]:
     """The source that fits, the keys to use it, and what is wrong where none fits."""
     if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder")
+        raise DataError(absent(path, "file or folder"))
     tried: list[tuple[type[Files], Any, dict[str, Any]]] = []
     if path.is_file():
         for extra in ({}, {"task": "colorize"}, {"test_share": 0.1}, {"task": "colorize", "test_share": 0.1}):

@@ -21,7 +21,7 @@ from filelock import FileLock
 from i2ibench import assets, downloads
 from i2ibench.data.recipes import Archive, recipes
 from i2ibench.data.unpack import unpack
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.registry import did_you_mean
 
 MIRROR = "I2IBENCH_MIRROR"
@@ -105,7 +105,7 @@ def _get(archive: Archive, local: Path | None, say: Say, progress: Progress) -> 
     if own is not None:
         file = own / archive.file if own.is_dir() else own
         if not file.is_file():
-            raise DataError(f"{file} is no file: {archive.file} was to be taken from there")
+            raise DataError(f"{absent(file)}; {archive.file} was to be taken from there")
         return file, False
     url = f"{mirror.rstrip('/')}/{archive.file}" if mirror else archive.url
     part = assets.cache_dir() / "data" / f"{archive.file}.part"

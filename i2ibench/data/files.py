@@ -22,14 +22,13 @@ from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest
 from i2ibench.data.ragged import Ragged
 from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
 from i2ibench.data.tasks import AnyTask, SuperResolve
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _READ: dict[str, str] = {}  # digests known to this process: of several domains, each is a part of many pairs
-SPLITS = ("train", "test")
 OTHER = {"a": "b", "b": "a"}
 
 
@@ -305,7 +304,7 @@ def held_out(name: str, share: float) -> bool:
 def existing(folder: Path) -> Path:
     """The folder itself. Raises DataError if it is not there, or is no folder."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: {'is no folder' if folder.exists() else 'there is no such folder'}")
+        raise DataError(absent(folder, "folder"))
     return folder
 
 

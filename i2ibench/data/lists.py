@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from i2ibench.data.files import FileParams, Files, Item, expand, held_out
 from i2ibench.data.labels import few
 from i2ibench.data.source import DomainParams
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.registry import did_you_mean
 
 ROLES = ("a", "b", "image", "domain", "split")
@@ -109,7 +109,7 @@ class List(Files):
                 self._need(row, role)
                 file = self.path.parent / row.cells[role]
                 if not file.is_file():
-                    raise DataError(f"{self.path}:{row.line}: {file} is no file")
+                    raise DataError(f"{self.path}:{row.line}: {absent(file)}")
                 files[f"{split}_{domain}"].append(Item(file))
         return files
 

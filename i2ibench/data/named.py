@@ -12,7 +12,7 @@ from i2ibench.data.files import FileParams, Files, Item, expand
 from i2ibench.data.folder import image_files
 from i2ibench.data.recipes import Recipe, recipes
 from i2ibench.data.source import DomainParams
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.registry import did_you_mean
 
 
@@ -74,7 +74,7 @@ class Named(Files):
                 place = recipe.folders.get(f"{split}{domain.upper()}") or recipe.folders[split]
                 folder = root / place.replace("{domain}", self.domains[min(i, len(self.domains) - 1)])
                 if not folder.is_dir():
-                    raise DataError(f"{folder}: there is no such folder; {self.name} should have {place}")
+                    raise DataError(f"{absent(folder, 'folder')}; {self.name} should have {place}")
                 half = domain if recipe.layout == "side-by-side" else None
                 files[f"{split}_{domain}"] = [Item(path, half) for path in image_files(folder)]
         return files

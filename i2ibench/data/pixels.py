@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
@@ -85,9 +85,8 @@ def _readable(file: Path | io.BytesIO, place: str) -> Iterator[None]:
     """Turn what can go wrong while an image file is read into one line."""
     try:
         yield
-    except (FileNotFoundError, IsADirectoryError) as error:
-        reason = "is a folder" if isinstance(error, IsADirectoryError) else "is not there"
-        raise DataError(f"{place}: {reason}") from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise DataError(absent(Path(place))) from None
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         reason = " ".join(str(error).replace(repr(str(file)), "it").split()) or type(error).__name__
         raise DataError(f"{place}: does not decode as an image ({reason}): repair or remove it") from None

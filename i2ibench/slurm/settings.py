@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, absent
 from i2ibench.settings import Settings
 
 # One word that stands in an #SBATCH line as it is.
@@ -115,5 +115,5 @@ def site_file() -> Path | None:
     named = os.environ.get(SITE_VARIABLE)
     file = Path(named or "~/.config/i2ibench/slurm.yaml").expanduser()
     if named and not file.is_file():
-        raise ConfigError(f"{SITE_VARIABLE} names {file}, and there is no such file")
+        raise ConfigError(f"{SITE_VARIABLE}: {absent(file)}")
     return file if file.is_file() else None

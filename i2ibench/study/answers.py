@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import cast
 
 from i2ibench.errors import I2IBenchError, StoreError
-from i2ibench.study.design import Cell, Kind, Question, assign
+from i2ibench.study.design import Cell, Kind, Question, assign, practise
 
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # that nobody takes for another
 LENGTH = 8  # of a code: 9e11 of them
@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS answer (
     seconds REAL NOT NULL, at REAL NOT NULL);
 """
 COLUMNS = "kind, data, image, a, b, a_is_left, is_check, exposure"
+CHECK, PRACTICE = 1, 2  # values of is_check
 
 
 class UnknownRater(I2IBenchError):
@@ -94,26 +95,31 @@ class Answers:
         seed: int = 0,
         exposure: float | None = None,
         now: float | None = None,
+        practice: Sequence[Cell] = (),
+        rounds: int = 0,
     ) -> str:
         """A new rater with questions of their own; the code by which they come back. See `design.assign`.
+
+        Before them come `rounds` questions to practise on; see `design.practise`.
 
         Raises:
             Full: there are MOST_RATERS already.
         """
         now = time.time() if now is None else now
-        with self._writing() as db:
+        with self.writing() as db:
             (number,) = db.execute("SELECT coalesce(max(number) + 1, 0) FROM rater").fetchone()
             if number >= MOST_RATERS:
                 raise Full("this study takes no more raters")
             code = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
-            questions = assign(pool, _asked(db, now), count, random.Random(f"{seed} {number}"))
+            questions = practise(practice, rounds, random.Random(f"{seed} {number} practice"))
+            questions += assign(pool, _asked(db, now), count, random.Random(f"{seed} {number}"))
             db.execute("INSERT INTO rater VALUES (?, ?, ?, ?)", (number, code, now, now))
             db.executemany(
                 f"INSERT INTO question (rater, place, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
-                        number, at, q.cell.kind, q.cell.data, q.cell.image, q.cell.a, q.cell.b, q.a_is_left, q.check,
-                        exposure if q.cell.kind == "real" else None,
+                        number, at, q.cell.kind, q.cell.data, q.cell.image, q.cell.a, q.cell.b, q.a_is_left,
+                        PRACTICE if q.practice else q.check, exposure if q.cell.kind == "real" else None,
                     )
                     for at, q in enumerate(questions)
                 ],
@@ -121,20 +127,35 @@ class Answers:
         return code
 
     def state(self, code: str) -> tuple[int, int, Open | None]:
-        """How many questions a rater has answered, of how many, and the next one. Raises UnknownRater."""
+        """How many questions a rater has answered, of how many, and the next one. Raises UnknownRater.
+
+        While they practise, so many of the practice; after that, of the others.
+        """
         with closing(self._connect()) as db:
             number = _rater(db, code)
-            done, total = db.execute(
-                "SELECT count(answer.question), count(*) FROM question LEFT JOIN answer ON answer.question = id "
-                "WHERE rater = ?",
-                (number,),
-            ).fetchone()
             row = db.execute(
                 f"SELECT place, {COLUMNS} FROM question WHERE rater = ? AND id NOT IN (SELECT question FROM answer) "
                 "ORDER BY place LIMIT 1",
                 (number,),
             ).fetchone()
-        return done, total, _open(row) if row else None
+            waiting = _open(row) if row else None
+            practising = waiting is not None and waiting.question.practice
+            done, total = db.execute(
+                "SELECT count(answer.question), count(*) FROM question LEFT JOIN answer ON answer.question = id "
+                "WHERE rater = ? AND (is_check = ?) = ?",
+                (number, PRACTICE, practising),
+            ).fetchone()
+        return done, total, waiting
+
+    def question(self, code: str, at_place: int) -> Question:
+        """One of a rater's questions. Raises as `answer`."""
+        with closing(self._connect()) as db:
+            row = db.execute(
+                f"SELECT place, {COLUMNS} FROM question WHERE rater = ? AND place = ?", (_rater(db, code), at_place)
+            ).fetchone()
+        if row is None:
+            raise I2IBenchError("there is no such question")
+        return _open(row).question
 
     def answer(self, code: str, at_place: int, chose_left: bool, seconds: float) -> bool:
         """Write an answer down; False if there was one already, which stays.
@@ -143,7 +164,7 @@ class Answers:
             UnknownRater: nobody has this code.
             I2IBenchError: the rater has no such question.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             number, now = _rater(db, code), time.time()
             found = db.execute(
                 "SELECT id, a_is_left FROM question WHERE rater = ? AND place = ?", (number, at_place)
@@ -160,7 +181,7 @@ class Answers:
 
     def forget(self, code: str) -> int:
         """Remove a rater with all that they answered; how many answers that were. Raises UnknownRater."""
-        with self._writing() as db:
+        with self.writing() as db:
             number = _rater(db, code)
             gone = db.execute(
                 "DELETE FROM answer WHERE question IN (SELECT id FROM question WHERE rater = ?)", (number,)
@@ -173,7 +194,8 @@ class Answers:
         return sqlite3.connect(self.path, timeout=60, isolation_level=None)
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all that is done in it is done, or nothing."""
         with closing(self._connect()) as db:
             db.execute("BEGIN IMMEDIATE")  # what is read here is still so when it is written
             try:
@@ -195,24 +217,19 @@ def files(store: Path) -> tuple[Path, ...]:
 
 
 def read(store: Path) -> list[Answer]:
-    """All answers of a store, in the order in which they were given; none where there never was a study.
+    """All answers of a store but to practice, in the order in which they were given; none where there was no study.
 
     Raises:
         StoreError: the file is damaged.
     """
-    file = place(store)
-    if not file.exists():
+    if not place(store).exists():
         return []
-    try:
-        # What a killed server left half-written is taken back by the first who may write there.
-        mode = "mode=rw" if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK) else "mode=ro"
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=60)) as db:
-            rows = db.execute(
-                f"SELECT rater, chose_a, seconds, at, {COLUMNS} "
-                "FROM answer JOIN question ON question = id ORDER BY at, id"
-            ).fetchall()
-    except sqlite3.Error as error:
-        raise StoreError(f"{file}: cannot be read ({error}); move it away to go on without its answers") from None
+    with reading(store) as db:
+        rows = db.execute(
+            f"SELECT rater, chose_a, seconds, at, {COLUMNS} FROM answer JOIN question ON question = id "
+            "WHERE is_check != ? ORDER BY at, id",
+            (PRACTICE,),
+        ).fetchall()
     return [
         Answer(
             rater, Cell(cast(Kind, kind), data, image, a, b), bool(a_is_left), bool(check), exposure,
@@ -220,6 +237,19 @@ def read(store: Path) -> list[Answer]:
         )
         for rater, chose_a, seconds, at, kind, data, image, a, b, a_is_left, check, exposure in rows
     ]  # fmt: skip
+
+
+@contextmanager
+def reading(store: Path) -> Iterator[sqlite3.Connection]:
+    """The file of a store's answers, which must be there. Raises StoreError if it is damaged."""
+    file = place(store)
+    try:
+        # What a killed server left half-written is taken back by the first who may write there.
+        mode = "mode=rw" if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK) else "mode=ro"
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{mode}", uri=True, timeout=60)) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: cannot be read ({error}); move it away to go on without its answers") from None
 
 
 def _rater(db: sqlite3.Connection, code: str) -> int:
@@ -242,5 +272,5 @@ def _asked(db: sqlite3.Connection, now: float) -> dict[tuple[str, str, int, str,
 
 def _open(row: tuple) -> Open:
     at, kind, data, image, a, b, a_is_left, check, exposure = row
-    question = Question(Cell(kind, data, image, a, b), bool(a_is_left), bool(check))
+    question = Question(Cell(kind, data, image, a, b), bool(a_is_left), check == CHECK, check == PRACTICE)
     return Open(at, question, exposure)

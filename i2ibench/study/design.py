@@ -46,6 +46,7 @@ class Question:
     cell: Cell
     a_is_left: bool
     check: bool = False  # `a` is the right answer, and anybody sees it
+    practice: bool = False  # `a` is the right answer, and the rater is told afterwards
 
 
 Asked = Mapping[tuple[str, str, int, str, str], tuple[int, int]]  # cell's key -> how often with `a` left, and right
@@ -86,6 +87,45 @@ def cells(
                 first, second = (REAL if row == REAL else _of(trials[data][row], image, images[data]) for row in (a, b))
                 if first != second:  # two rows may show one trial
                     found.append(Cell(kind, data, image, first, second, (kind, data, a, b)))
+    return found
+
+
+def practice_cells(
+    trials: Mapping[str, Mapping[str, Sequence[str]]],
+    images: Mapping[str, Sequence[int]],
+    kinds: Sequence[Kind],
+    unrelated: frozenset[str] = frozenset(),
+    paired: frozenset[str] = frozenset(),
+) -> list[Cell]:
+    """All that can be practised on: choices of which `a` is the right one. Arguments as of `cells`.
+
+    What is better is known of a real image against an output. Only in `paired` data sets does the real image translate
+    the input, though: in others an output stands against noise.
+    """
+    found = []
+    for kind in kinds:
+        for data, rows in trials.items():
+            for row, ids in rows.items():
+                shown = [(image, _of(ids, image, images[data])) for image in images[data]]
+                if kind == "real" or data in paired:
+                    found += [Cell(kind, data, image, REAL, made) for image, made in shown]
+                elif row not in unrelated:
+                    found += [Cell(kind, data, image, made, NOISE) for image, made in shown]
+    return found
+
+
+def practise(pool: Sequence[Cell], count: int, rng: random.Random) -> list[Question]:
+    """A rater's practice: of each kind equally many, one kind after the other, sides by chance.
+
+    The pilot rounds of pix2pix's studies (Isola et al. 2017, section 4.1: 10 images with feedback before 40 without).
+    """
+    kinds = sorted({cell.kind for cell in pool})
+    rng.shuffle(kinds)
+    found = []
+    for i, kind in enumerate(kinds):
+        able = [cell for cell in pool if cell.kind == kind]
+        share = count // len(kinds) + (i < count % len(kinds))
+        found += [Question(cell, rng.random() < 0.5, practice=True) for cell in rng.sample(able, min(share, len(able)))]
     return found
 
 

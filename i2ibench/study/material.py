@@ -64,12 +64,23 @@ class Material:
         if not self.rows:
             raise ConfigError(f"{store.path}: has no trained trials to show; `i2ibench run` the benchmark first")
 
-    def chosen(self, count: int) -> dict[str, list[int]]:
-        """Test images of each data set, evenly spaced and so chosen by no one's looks."""
-        return {
-            data: np.linspace(0, len(images.test_a) - 1, min(count, len(images.test_a))).round().astype(int).tolist()
-            for data, images in self._images.items()
-        }
+    @property
+    def paired(self) -> frozenset[str]:
+        """The data sets whose real images are what the inputs should become."""
+        return frozenset(data for data, images in self._images.items() if images.paired)
+
+    def chosen(self, count: int, practice: int = 0) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+        """Test images of each data set to ask about, and others to practise on: evenly spaced, by no one's looks.
+
+        Where there are not enough for both, a fifth of all is for practice.
+        """
+        asked, practised = {}, {}
+        for data, images in self._images.items():
+            every = len(images.test_a)
+            aside = min(practice, max(every - count, every // 5))
+            asked[data] = _spaced(range(every), min(count, every - aside))
+            practised[data] = _spaced(sorted(set(range(every)) - set(asked[data])), aside)
+        return asked, practised
 
     def shown(self, cell: Cell) -> tuple[bytes, bytes, bytes | None]:
         """The images `a` and `b` of a cell, and the input where the question is about it; as `encoded`.
@@ -92,6 +103,10 @@ class Material:
         if which == NOISE:
             return np.random.default_rng(at).integers(0, 256, real.shape, np.uint8)
         return self._outputs[which][at]
+
+
+def _spaced(of: Sequence[int], count: int) -> list[int]:
+    return [of[i] for i in np.linspace(0, len(of) - 1, count).round().astype(int)]
 
 
 def encoded(image: np.ndarray) -> bytes:

@@ -7,7 +7,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from http.server import ThreadingHTTPServer
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from i2ibench import loopback
 from i2ibench.errors import ConfigError, I2IBenchError
 from i2ibench.study.answers import Answers, Full, UnknownRater
-from i2ibench.study.design import Kind, cells
+from i2ibench.study.design import Kind, cells, practice_cells
 from i2ibench.study.material import Material
 
 PAGE = Path(__file__).with_name("page.html")
@@ -39,17 +39,21 @@ class Study:
         *,
         images: int = 20,
         questions: int = 40,
+        practice: int = 0,
         exposure: float | None = None,
         seed: int = 0,
         consent: str = CONSENT,
     ) -> None:
-        """Args: `images` of each data set, `questions` of each rater, seconds of `exposure` where reality is asked.
+        """Args: `images` of each data set, `questions` of each rater, after `practice`, seconds of `exposure` if real.
 
         Raises:
             ConfigError: there is nothing to ask.
             StoreError: the answers cannot be written.
         """
-        self.pool = cells(material.rows, material.chosen(images), kinds, material.unrelated, seed)
+        asked, practised = material.chosen(images, practice)
+        self.pool = cells(material.rows, asked, kinds, material.unrelated, seed)
+        self.practice = practice_cells(material.rows, practised, kinds, material.unrelated, material.paired)
+        self.rounds = min(practice, len(self.practice))
         if not self.pool:
             raise ConfigError("--ask better needs two trained methods on one data set; train another, or --ask real")
         answers.create()
@@ -60,13 +64,16 @@ class Study:
         """A new rater: {"code"} and what `go_on` answers."""
         if asked.get("consent") is not True:
             raise ConfigError("nobody takes part without having agreed")
-        return self.go_on({"code": self.answers.enrol(self.pool, self.count, self._seed, self._exposure)})
+        code = self.answers.enrol(
+            self.pool, self.count, self._seed, self._exposure, practice=self.practice, rounds=self.rounds
+        )
+        return self.go_on({"code": code})
 
     def go_on(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Where a rater is: {"code", "done", "total", "question"}, the question None at the end.
 
-        A question is {"place", "kind", "exposure", "left", "right", "input"}, images as PNG in base64. Nothing in it
-        says what the images are, or whether it is a check.
+        A question is {"place", "kind", "practice", "exposure", "left", "right", "input"}, images as PNG in base64.
+        Nothing in it says what the images are, or whether it is a check.
         """
         code = _text(asked.get("code"))
         done, total, found = self.answers.state(code)
@@ -80,6 +87,7 @@ class Study:
             question = {
                 "place": found.place,
                 "kind": found.question.cell.kind,
+                "practice": found.question.practice,
                 "exposure": found.exposure,
                 "left": _base64(left),
                 "right": _base64(right),
@@ -88,7 +96,10 @@ class Study:
         return {"code": code.replace("-", "").strip().upper(), "done": done, "total": total, "question": question}
 
     def choose(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Write an answer down, and go on. One that comes twice (a lost reply) is kept as it came first."""
+        """Write an answer down, and go on. One that comes twice (a lost reply) is kept as it came first.
+
+        To practice, the reply has "told" besides: {"right": whether the choice was, "side": which was}.
+        """
         place, choice, seconds = asked.get("place"), asked.get("choice"), asked.get("seconds")
         if choice not in ("left", "right"):
             raise ConfigError("the choice is left or right")
@@ -96,8 +107,13 @@ class Study:
             raise ConfigError("there is no such question")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST:
             raise ConfigError("the time is a number of seconds")
-        self.answers.answer(_text(asked.get("code")), place, choice == "left", float(seconds))
-        return self.go_on(asked)
+        code = _text(asked.get("code"))
+        question = self.answers.question(code, place)
+        self.answers.answer(code, place, choice == "left", float(seconds))
+        if not question.practice:
+            return self.go_on(asked)
+        side = "left" if question.a_is_left else "right"
+        return {**self.go_on(asked), "told": {"right": choice == side, "side": side}}
 
 
 class Gone(I2IBenchError):
@@ -110,7 +126,9 @@ STATUS = {UnknownRater: 404, Gone: 410, Full: 503}
 class Handler(loopback.PageHandler):
     """GET / is the page and /about its words; POST /begin, /next and /answer are what `Study` does. Nothing else is."""
 
-    study: Study
+    def __init__(self, *request: Any, study: Study) -> None:
+        self.study = study
+        super().__init__(*request)  # answers
 
     def do_GET(self) -> None:
         if not self.is_ours():
@@ -145,18 +163,13 @@ class Handler(loopback.PageHandler):
                 self.json(503, {"error": "the answer could not be kept: try again in a moment"})
 
 
-def serve(study: Study, port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+def serve(study: Study, port: int = 0, host: str = "127.0.0.1") -> loopback.PageServer:
     """A server that listens (on any free port if 0); `serve_forever` answers.
 
     Raises:
         ConfigError: the port is taken, or is not ours to take.
     """
-
-    class Bound(Handler):
-        pass
-
-    Bound.study = study
-    return loopback.listen(Bound, host, port)
+    return loopback.listen(partial(Handler, study=study), host, port)
 
 
 def _text(content: object) -> str:

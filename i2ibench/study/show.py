@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,7 @@ def serve(
     data: Sequence[str],
     images: int,
     questions: int,
+    practice: int,
     exposure: float | None,
     seed: int,
     consent: Path | None,
@@ -54,12 +56,16 @@ def serve(
         KINDS[ask],
         images=images,
         questions=questions,
+        practice=practice,
         exposure=exposure,
         seed=seed,
         consent=agreed_to,
     )
     listening = server.serve(study, port, host)
-    print(f"{len(study.pool)} different questions, {study.count} for each rater; answers: {kept.path}")
+    first = f", after {study.rounds} to practise" if study.rounds else ""
+    print(f"{len(study.pool)} different questions, {study.count} for each rater{first}; answers: {kept.path}")
+    if practice and not study.rounds:
+        print("i2ibench: no test image is left to practise on", file=sys.stderr)
     loopback.serve_until_interrupted(listening)
 
 

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from http.server import ThreadingHTTPServer
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,8 @@ import numpy as np
 from i2ibench import loopback
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError, DataError, I2IBenchError
-from i2ibench.use.model import Ask, Model
+from i2ibench.use.ask import Ask
+from i2ibench.use.model import Model
 
 PAGE = Path(__file__).with_name("demo.html")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
@@ -110,24 +111,21 @@ def decoded(content: object) -> np.ndarray:
     return np.asarray(pixels.decode(data, "the image"))
 
 
-def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
+def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> loopback.PageServer:
     """A server that listens (on any free port if 0); `serve_forever` answers.
 
     Raises:
         ConfigError: the port is taken, or is not ours to take.
     """
-    demo = Demo(models)
-
-    class Bound(Handler):
-        app = demo
-
-    return loopback.listen(Bound, host, port)
+    return loopback.listen(partial(Handler, app=Demo(models)), host, port)
 
 
 class Handler(loopback.PageHandler):
     """GET / is the page, GET /models what it shows, POST /translate one translation. All else is refused."""
 
-    app: Demo
+    def __init__(self, *request: Any, app: Demo) -> None:
+        self.app = app
+        super().__init__(*request)  # answers
 
     def do_GET(self) -> None:
         if not self.is_ours():

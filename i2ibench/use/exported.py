@@ -17,7 +17,8 @@ from torch.overrides import TorchFunctionMode
 
 from i2ibench.errors import ConfigError, StoreError, TrialError
 from i2ibench.store import require_writable
-from i2ibench.use.model import Direction, Model
+from i2ibench.use.ask import Direction
+from i2ibench.use.model import Model
 
 FORMATS = {"torchscript": ".torchscript.pt", "onnx": ".onnx"}
 TOLERANCE = 1e-4  # largest difference allowed, of values in [-1, 1]

@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from i2ibench.data import pixels
 from i2ibench.data.cache import cores
-from i2ibench.errors import ConfigError, DataError, StoreError
+from i2ibench.errors import ConfigError, DataError, StoreError, absent
 from i2ibench.store import atomic_write, read_json, write_json
-from i2ibench.use.model import Ask, Model
+from i2ibench.use.ask import Ask
+
+if TYPE_CHECKING:
+    from i2ibench.use.model import Model
 
 MARK = ".i2ibench-translated.json"  # in the folder of outputs: what made them
 AT_ONCE = 32  # files decoded ahead of the network, and
@@ -172,7 +175,7 @@ def _listed(source: Path | Iterable[str], out: Path) -> tuple[list[Path], Path]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise DataError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
+        raise DataError(absent(path))
     return path
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -15,41 +16,14 @@ from i2ibench.anysize import FITS, Fit, fitted, least_multiple, resized, tiled
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError, DataError, TrialError
 from i2ibench.translation import TRANSLATE_BATCH, translate, translate_like, translate_styles
+from i2ibench.use.ask import Ask, Direction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from i2ibench.method import Method
 
-Direction: TypeAlias = Literal["AtoB", "BtoA"]
 Picture: TypeAlias = "np.ndarray | Image | Path | str"
-
-
-@dataclass(frozen=True)
-class Ask:
-    """How to translate: what the command line and Python can say.
-
-    n: how many translations of each image; None: one, without an axis for it in Python.
-    style_from: images whose style to take, uint8 (H, W, 3) each, of any sizes.
-    direction: None: the one that the trial was trained for.
-    fit: see `Model.translate`.
-    """
-
-    n: int | None = None
-    style_from: tuple[np.ndarray, ...] = ()
-    direction: Direction | None = None
-    fit: Fit = "auto"
-    seed: int = 0
-
-    @property
-    def several(self) -> bool:
-        """Whether each image gives a list of translations."""
-        return self.n is not None or len(self.style_from) > 1
-
-    @property
-    def count(self) -> int:
-        """Translations of each image."""
-        return len(self.style_from) or self.n or 1
 
 
 @dataclass
@@ -127,6 +101,9 @@ class Model:
             raise ConfigError(f"direction: '{ask.direction}' is neither AtoB nor BtoA")
         if ask.direction and ask.direction not in self.directions:
             raise ConfigError(f"{self.name} goes {self.directions[0]} only: train it with `direction: {ask.direction}`")
+        for name, number in (("n", 1 if ask.n is None else ask.n), ("seed", ask.seed)):
+            if not isinstance(number, Integral) or isinstance(number, bool):
+                raise ConfigError(f"{name} is {number!r}: it is a whole number")
         if ask.n is not None and ask.n < 1:
             raise ConfigError(f"n is {ask.n}: ask for one translation or more")
         if ask.n is not None and ask.style_from:

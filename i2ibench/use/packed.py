@@ -12,12 +12,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from i2ibench import registry
 from i2ibench.assets import sha256_of
@@ -25,7 +23,12 @@ from i2ibench.errors import ConfigError, StoreError
 from i2ibench.method import Method, Task
 from i2ibench.settings import Settings
 from i2ibench.store import read_json
-from i2ibench.use.model import Direction, Model, device_of
+from i2ibench.use.ask import Direction
+
+if TYPE_CHECKING:
+    import torch
+
+    from i2ibench.use.model import Model
 
 CONFIG, WEIGHTS, OWN_METHOD = "config.json", "model.safetensors", "method.py"
 
@@ -65,6 +68,8 @@ def load(folder: Path | str, device: str | None = None, *, trust_code: bool = Fa
     """
     folder = Path(folder).expanduser()
     config = _config(folder)
+    from i2ibench.use.model import Model, device_of  # torch, when what is asked for is there
+
     where = device_of(device)
     method = _method(folder, config, trust_code=trust_code)
     _fill(method, _weights(folder, config), folder)
@@ -108,6 +113,8 @@ def _method(folder: Path, config: Config, *, trust_code: bool) -> Method:
         params = method_class.Params(**config.params)
     except ValidationError as error:
         raise ConfigError(f"{folder / CONFIG}: params: {_first(error)} (the method as installed is another)") from None
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         return method_class(params, config.task)
 
@@ -120,6 +127,8 @@ def _first(error: ValidationError) -> str:
 
 def _weights(folder: Path, config: Config) -> dict[str, dict[str, torch.Tensor]]:
     """Attribute of the method -> state of its module."""
+    from safetensors.torch import load_file
+
     file = folder / WEIGHTS
     try:
         if sha256_of(file) != config.weights_sha256:

@@ -22,7 +22,8 @@ from i2ibench.method import Method
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial, require_writable
 from i2ibench.use import card, exported, packed, trials
-from i2ibench.use.model import Ask, Model
+from i2ibench.use.ask import Ask
+from i2ibench.use.model import Model
 
 
 def write(trial: Trial, to: Path, formats: Sequence[str] = (), say: Callable[[str], None] = lambda line: None) -> Path:

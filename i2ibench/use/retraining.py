@@ -5,42 +5,74 @@ It writes a benchmark file, which anyone can read, change and run again, and run
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from i2ibench import benchmark, registry
 from i2ibench.config import Resources, Training
 from i2ibench.data.files import expand
 from i2ibench.data.source import SourceParams
-from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError
+from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError, absent
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Trial, atomic_write
 from i2ibench.use import trials
 
-BEFORE, AFTER, KEPT = "before", "after", "after, on old"  # rows: as it was; retrained; and back on the old data
-NEW, OLD = "new", "old"  # data sets
 PATHS = ("path", "archive", "labels")  # keys of a data set that may name files, from the folder of their benchmark file
 HEAD = """\
 # What `i2ibench retrain` made of {trial}.
-# {before}: the trial as it is, unchanged. {after}: trained further on the new data. {kept}: that, back on the old data.
-# So {before} and {after} on `{new}` say what was gained, and {before} and "{kept}" on `{old}` what was forgotten.
+# "{before}": the trial as it is, unchanged. "{after}": trained further on the new. "{kept}": that, back on the old.
+# So the first two on "{new}" say what was gained, and the first and the last on "{old}" what was forgotten.
 """
 
 
-def write(trial: Trial, data: Path, to: Path, *, steps: int | None = None, protocol: str = "offline") -> list[str]:
+@dataclass(frozen=True)
+class Names:
+    """What stands where in the benchmark file. A store keeps one meaning of each name, however often it is added to.
+
+    Attributes:
+        before, after, kept: rows: the trial as it was; retrained; and that, back on the old data.
+        new, old: data sets.
+    """
+
+    before: str
+    after: str
+    kept: str
+    new: str
+    old: str
+
+    @classmethod
+    def of(cls, trial: Trial, data: Path) -> Names:
+        """Named after the trial's row and data set, and the new data. Raises ConfigError: there is no such data."""
+        spec = trials.spec_of(trial)
+        settings = _new(data, _settings(spec))
+        new = _free(data.absolute().stem, settings, spec.data, trial.path.parent)
+        return cls(
+            f"{spec.label} before",
+            f"{spec.label} after {new}",
+            f"{spec.label} after {new}, on {spec.data}",
+            new,
+            spec.data,
+        )
+
+
+def write(
+    trial: Trial, data: Path, to: Path, names: Names, *, steps: int | None = None, protocol: str = "offline"
+) -> list[str]:
     """Write the benchmark file that retrains a trial.
 
     Args:
         data: new images in the form that the trial's own have (a folder, a list, shards); or a YAML file with those
             keys of a `data` entry that are other than the trial's.
         to: the file. One that is there already must be the same, and then is gone on with.
+        names: from `Names.of`, of the same trial and data.
         steps: of the further training; default: as many as before.
 
     Returns:
@@ -55,19 +87,23 @@ def write(trial: Trial, data: Path, to: Path, *, steps: int | None = None, proto
         raise ConfigError(f"{trial.id}: a reference row trains nothing")
     weights = (trial.path.parent / spec.trained_as / "weights.pt").absolute()
     if not weights.is_file():
-        raise StoreError(f"{weights}: is missing; run the benchmark of {trial.id} again")
+        raise StoreError(f"{absent(weights)}; run the benchmark of {trial.id} again")
     old, said = _settings(spec) | _metrics(trial), list[str]()
-    sets = {NEW: _new(data, old), OLD: old}
+    sets = {names.new: _new(data, old), names.old: old}
     try:
         registry.sources()[spec.source](registry.sources()[spec.source].Params(**spec.source_params), Path(spec.base))
     except DataError as error:
         said.append(f"the old data is not where it was, so nothing is said of what was forgotten ({error})")
-        del sets[OLD]
+        del sets[names.old]
     as_it_was = {**_method(spec), "init_from": str(weights)}
-    methods = {BEFORE: {**as_it_was, "training": {"steps": 0}}, AFTER: {**as_it_was, "data": [NEW]}}
-    if OLD in sets:
-        back = {"init_from": {"method": AFTER, "data": NEW}, "training": {"steps": 0}, "data": [OLD]}
-        methods[KEPT] = {**_method(spec), **back}
+    methods = {
+        names.before: {**as_it_was, "training": {"steps": 0}},
+        names.after: {**as_it_was, "data": [names.new]},
+    }
+    if names.old in sets:
+        start = {"method": names.after, "data": names.new}
+        back = {"init_from": start, "training": {"steps": 0}, "data": [names.old]}
+        methods[names.kept] = {**_method(spec), **back}
     content = {
         "name": to.stem,
         "seeds": [spec.seed],
@@ -78,7 +114,7 @@ def write(trial: Trial, data: Path, to: Path, *, steps: int | None = None, proto
         "resources": _other(spec.resources, Resources),
         "evaluation": {"protocol": protocol},
     }
-    head = HEAD.format(trial=trial.id, before=BEFORE, after=AFTER, kept=KEPT, new=NEW, old=OLD)
+    head = HEAD.format(trial=trial.id, **asdict(names))
     plain = json.loads(json.dumps({key: value for key, value in content.items() if value}))  # so that nothing is shared
     text = head + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
     if to.is_dir() or (to.exists() and to.read_bytes() != text.encode()):
@@ -111,24 +147,38 @@ class Change:
     better: str | None  # which of the two rows, if the difference is significant
 
 
-def retrained(file: Path) -> str:
+def retrained(file: Path, names: Names) -> str:
     """The id of the trial that a file of `write` makes of the old one."""
-    return next(spec.id for spec in benchmark.load(file)[0].trials if (spec.label, spec.data) == (AFTER, NEW))
+    made = names.after, names.new
+    return next(spec.id for spec in benchmark.load(file)[0].trials if (spec.label, spec.data) == made)
 
 
-def changes(file: Path) -> list[Change]:
+def changes(file: Path, names: Names) -> list[Change]:
     """What the retrained model gained on the new data, and forgot of the old, by each score."""
     from i2ibench.report import build
 
     found = []
     for board in build(*benchmark.load(file)).boards:
         titles = {column.name: column.title for column in board.columns}
-        for one in (each for each in board.comparisons if BEFORE in (each.a, each.b)):
-            later = one.a if one.b == BEFORE else one.b
-            cells = [row.cells[one.metric] for label in (BEFORE, later) for row in board.rows if row.label == label]
+        for one in (each for each in board.comparisons if names.before in (each.a, each.b)):
+            rows = names.before, one.a if one.b == names.before else one.b
+            cells = [row.cells[one.metric] for label in rows for row in board.rows if row.label == label]
             before, after = (cell.mean if cell else math.nan for cell in cells)
             found.append(Change(board.data, titles[one.metric], before, after, one.images, one.p, one.winner))
     return found
+
+
+def _free(name: str, settings: Mapping[str, Any], old: str, store: Path) -> str:
+    """The name, with a number behind it where another data set has it, in the store or as the old one."""
+    try:
+        model = registry.sources()[settings["source"]].Params
+        own = {key: value for key, value in settings.items() if key in model.model_fields}
+        params = model(**own).model_dump(mode="json")
+    except (KeyError, ValidationError):
+        return name  # what is wrong is said of the benchmark file, with its place
+    every = [Trial(file.parent).spec() or {} for file in store.glob("*/spec.json")]
+    taken = {spec.get("data") for spec in every if spec.get("source_params") != params} | {old}
+    return next(free for i in itertools.count(1) if (free := f"{name} {i}" if i > 1 else name) not in taken)
 
 
 def _settings(spec: TrialSpec) -> dict[str, Any]:
@@ -145,9 +195,9 @@ def _settings(spec: TrialSpec) -> dict[str, Any]:
 
 def _new(data: Path, old: Mapping[str, Any]) -> dict[str, Any]:
     """The `data` entry of the new data set: the old one's, but for what is said to be other."""
+    if not data.exists():
+        raise ConfigError(absent(data, "file or folder"))
     if data.suffix not in (".yaml", ".yml"):
-        if not data.exists():
-            raise ConfigError(f"{data}: is not there")
         if "path" not in old:
             raise ConfigError(
                 f"the data set '{old['source']}' is not a folder; give the keys of the new one in a YAML file"

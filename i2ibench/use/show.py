@@ -1,4 +1,7 @@
-"""What the commands for trained models print: progress and warnings on standard error, a line of result on output."""
+"""What the commands for trained models print: progress and warnings on standard error, a line of result on output.
+
+Each brings in what it needs: a wrong path is said at once, and not when torch is there.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -20,9 +24,11 @@ from i2ibench.benchmark import Summary
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
 from i2ibench.store import Store
-from i2ibench.use import demo as page
-from i2ibench.use import exported, files, packing, retraining, stream, trials, watching
-from i2ibench.use.model import Ask, Direction, Model
+from i2ibench.use import files, trials
+from i2ibench.use.ask import Ask, Direction
+
+if TYPE_CHECKING:
+    from i2ibench.use.model import Model
 
 
 def translate(
@@ -44,7 +50,6 @@ def translate(
     ask = Ask(n, styles, cast("Direction | None", direction), cast(Fit, fit), seed)
     if str(out) == "-":
         return _stream(trial, source, ask, Store(store), device, trust_code=trust_code)
-    # Files before networks: a wrong path is found in a moment.
     items = files.plan(sys.stdin if source == "-" else Path(source), out, ask.count)
     model = trials.opened(trial, Store(store), device, trust_code=trust_code)
     model.require(ask)
@@ -67,6 +72,8 @@ def _stream(trial: str, source: str, ask: Ask, store: Store, device: str | None,
     """Translate image files as they come through a pipe. False: some could not be read."""
     if source != "-":
         raise ConfigError("OUT is -, standard output: that is for images that come on standard input (IN is - too)")
+    from i2ibench.use import stream
+
     broken: list[str] = []
 
     def complain(line: str) -> None:
@@ -81,14 +88,19 @@ def _stream(trial: str, source: str, ask: Ask, store: Store, device: str | None,
 
 def pack(trial: str, to: Path, formats: Sequence[str], store: str) -> None:
     """Pack a trial, and say what was checked and what was written."""
-    folder = packing.write(trials.find(trial, Store(store)), to, formats, print)
+    found = trials.find(trial, Store(store))
+    from i2ibench.use import packing
+
+    folder = packing.write(found, to, formats, print)
     for file in sorted(folder.iterdir()):
-        print(f"{file.stat().st_size / 1e6:9.2f} MB  {file.name}")
+        print(f"{filesize.decimal(file.stat().st_size):>11}  {file.name}")
     print(f"packed: {folder}")
 
 
 def export(trial: str, to: Path, formats: Sequence[str], store: str, *, trust_code: bool) -> None:
     """Export the networks of a trial, and say what was checked."""
+    from i2ibench.use import exported
+
     exported.require(formats)
     exported.into(trials.opened(trial, Store(store), "cpu", trust_code=trust_code), to, formats, print)
     print(f"exported: {to}")
@@ -101,6 +113,8 @@ def watch(
     the_protocol = scoring.protocol_of(protocol)
     found_trial = trials.find(trial, Store(store))
     items = files.plan(source, source / "absent")
+    from i2ibench.use import watching
+
     if figure is not None:
         watching.require_drawable(figure)
     for name in the_protocol.assets(["kid"]):
@@ -133,23 +147,28 @@ def retrain(
     """Write the benchmark that retrains a trial, run it, and print what was gained and what was forgotten."""
     executors.require_known(executor)
     found = trials.find(trial, Store(store))
+    from i2ibench.use import retraining
+
     file = to or Path(f"retrain-{found.id}.yaml")
-    for line in retraining.write(found, data, file, steps=steps, protocol=protocol):
+    names = retraining.Names.of(found, data)
+    for line in retraining.write(found, data, file, names, steps=steps, protocol=protocol):
         print(f"i2ibench: {line}", file=sys.stderr)
     print(f"benchmark: {file}")
     summary = benchmark.run(file, executor=executor)
     table = Table("data", "score", "before", "after", "images", "p", "verdict")
-    for one in retraining.changes(file):
+    for one in retraining.changes(file, names):
         verdict = "not tested" if one.p is None else f"{one.better} is better" if one.better else "not told apart"
         p = "-" if one.p is None else f"{one.p:.3g}"
         table.add_row(one.data, one.title, f"{one.before:.5g}", f"{one.after:.5g}", str(one.images or "-"), p, verdict)
     Console().print(table)
-    print(f"retrained: {retraining.retrained(file)}")
+    print(f"retrained: {retraining.retrained(file, names)}")
     return summary
 
 
 def demo(names: Sequence[str], store: str, port: int, host: str, device: str | None, *, trust_code: bool) -> None:
     """Serve the page until it is interrupted."""
+    from i2ibench.use import demo as page
+
     models = []
     for name in names:
         print(f"loading {name}", file=sys.stderr)

@@ -11,7 +11,8 @@ import numpy as np
 
 from i2ibench.data import pixels
 from i2ibench.errors import DataError
-from i2ibench.use.model import Ask, Model
+from i2ibench.use.ask import Ask
+from i2ibench.use.model import Model
 
 MOST = 256 << 20  # bytes of one image: a length that is larger is no length
 PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"BM"

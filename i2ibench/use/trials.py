@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 import glob
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from i2ibench import registry
 from i2ibench.errors import ConfigError, StoreError, TrialError
-from i2ibench.gather import trained
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.use import packed
-from i2ibench.use.model import Direction, Model, device_of
+from i2ibench.use.ask import Direction
+
+if TYPE_CHECKING:
+    from i2ibench.use.model import Model
 
 
 def opened(name: str, store: Store, device: str | None = None, *, trust_code: bool = False) -> Model:
@@ -71,6 +73,9 @@ def from_trial(trial: Trial, device: str | None = None) -> Model:
         TrialError: its networks are missing, or the code of its method has changed since.
     """
     spec = spec_of(trial)
+    from i2ibench.gather import trained  # torch, when what is asked for is there
+    from i2ibench.use.model import Model, device_of
+
     method_class = registry.method(spec.method)
     if not method_class.scores_pairs:
         raise ConfigError(f"{trial.id}: '{method_class.__name__}' gives images that have nothing to do with its input")

@@ -16,7 +16,8 @@ from i2ibench.errors import ConfigError
 from i2ibench.metrics.features import extract
 from i2ibench.store import Store, Trial
 from i2ibench.use import trials
-from i2ibench.use.model import Ask, Model
+from i2ibench.use.ask import Ask
+from i2ibench.use.model import Model
 
 if TYPE_CHECKING:
     from i2ibench.metrics.protocol import Protocol

@@ -270,7 +270,7 @@ def test_a_local_archive_or_folder_in_place_of_the_download(server, tmp_path):
     with pytest.raises(DataError, match=r"toy is not on this machine .*run `i2ibench data fetch toy`"):
         source(source.Params())
     assert source(source.Params(archive=str(folder))).summary()["train_a"] == 2
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match=r"there is no such file; .* was to be taken from there"):
         ensure(local=tmp_path / "other.tar.gz")
 
 

@@ -88,7 +88,7 @@ def test_single_images_are_held_out_by_name_for_a_task(root):
     ("text", "params", "match"),
     [
         ("a,b\nphotos/0.png,maps/0.png", {}, r"list.csv:2: names no split; add a column split"),
-        ("a,b,split\nphotos/0.png,maps/99.png,train", {}, r"list.csv:2: .*maps/99.png is no file"),
+        ("a,b,split\nphotos/0.png,maps/99.png,train", {}, r"list.csv:2: .*maps/99.png: there is no such file"),
         ("a,b,split\nphotos/0.png,,train", {}, r"list.csv:2: the column b is empty"),
         ("a,b,split\nphotos/0.png,maps/0.png,tset", {}, r"list.csv:2: the split is 'tset'; write train or test"),
         ("a,b,split\nphotos/0.png,maps/0.png,train", {}, r"list.csv: names no test images of domain A"),

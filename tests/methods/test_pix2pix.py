@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from recording import Recorder
 
 from i2ibench import registry
 from i2ibench.errors import ConfigError
@@ -17,19 +15,6 @@ from i2ibench.method import Batch, Task
 from i2ibench.turns import Turns
 
 Pix2Pix: Any = registry.method("pix2pix")
-
-
-class Recorder:
-    """A turn that notes the losses and trains nothing."""
-
-    def __init__(self) -> None:
-        self.losses: dict[str, torch.Tensor] = {}
-
-    @contextmanager
-    def __call__(self, player: str) -> Iterator[SimpleNamespace]:
-        loss = SimpleNamespace()
-        yield loss
-        self.losses |= {f"{player}.{name}": value for name, value in vars(loss).items()}
 
 
 def make(size: int = 32, **params: Any) -> Any:

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from recording import Recorder
 
 from i2ibench import registry
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Task
 
 StarGAN: Any = registry.method("stargan")
-
-
-class Recorder:
-    """A turn that notes the losses and trains nothing."""
-
-    def __init__(self) -> None:
-        self.losses: dict[str, torch.Tensor] = {}
-
-    @contextmanager
-    def __call__(self, player: str) -> Iterator[SimpleNamespace]:
-        loss = SimpleNamespace()
-        yield loss
-        self.losses |= {f"{player}.{name}": value.detach() for name, value in vars(loss).items()}
 
 
 def make(domains: int = 3, ends: tuple[int, int] = (0, 1), **params: Any) -> Any:

@@ -30,7 +30,7 @@ def answered(plan: Plan, store: Store) -> None:
     """Six raters who prefer what is sharp and err at times, and one who presses a key without looking."""
     label = {spec.id: spec.label for spec in plan.trials}
     material = Material(plan.trials, store)
-    pool = cells(material.rows, material.chosen(8), ("real", "better"))
+    pool = cells(material.rows, material.chosen(8)[0], ("real", "better"))
     answers, rng = Answers(store.path), np.random.default_rng(0)
     answers.create()
     for rater in range(RATERS):
@@ -95,7 +95,7 @@ def test_nothing_is_claimed_where_nobody_counts(judged: Path) -> None:
     material = Material(plan.trials, store)
     answers = Answers(store.path)
     answers.create()
-    code = answers.enrol(cells(material.rows, material.chosen(4), ("better",)), 4)
+    code = answers.enrol(cells(material.rows, material.chosen(4)[0], ("better",)), 4)
     while (waiting := answers.state(code)[2]) is not None:
         wrong = waiting.question.check and waiting.question.a_is_left
         answers.answer(code, waiting.place, chose_left=not wrong, seconds=1.0)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from i2ibench.study.design import NOISE, REAL, Cell, Question, assign, cells
+from i2ibench.study.design import NOISE, REAL, Cell, Question, assign, cells, practice_cells, practise
 
 KEY = tuple[str, str, int, str, str]
 few = settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -110,3 +110,20 @@ def test_few_questions_are_checked_too(count: int) -> None:
 def test_rows_that_show_one_trial_are_not_held_against_each_other() -> None:
     pool = cells({"d": {"x": ["t"], "y": ["t"], "z": ["u"]}}, {"d": [0, 1]}, ("better",))
     assert {(cell.a, cell.b) for cell in pool} == {("t", "u")}
+
+
+def test_practice_has_right_answers() -> None:
+    rows = {"twins": {"m": ["m-s0", "m-s1"], "gan": ["gan-s0"]}, "loose": {"m": ["m-s2"], "gan": ["gan-s1"]}}
+    images = {"twins": [3, 5], "loose": [1]}
+    pool = practice_cells(rows, images, ("real", "better"), frozenset({"gan"}), frozenset({"twins"}))
+    real = {("twins", 3, "m-s0"), ("twins", 5, "m-s1"), ("twins", 3, "gan-s0"), ("twins", 5, "gan-s0")}
+    found = {kind: {(c.data, c.image, c.a, c.b) for c in pool if c.kind == kind} for kind in ("real", "better")}
+    twins = {(data, image, REAL, made) for data, image, made in real}
+    assert found["real"] == twins | {("loose", 1, REAL, "m-s2"), ("loose", 1, REAL, "gan-s1")}
+    assert found["better"] == twins | {("loose", 1, "m-s2", NOISE)}, "no real image translates an input of `loose`"
+    questions = practise(pool, 7, random.Random(0))
+    assert all(question.practice and not question.check for question in questions)
+    assert sorted(Counter(question.cell.kind for question in questions).values()) == [3, 4]
+    assert len({question.cell.key for question in questions}) == 7
+    assert practise(pool, 99, random.Random(0)) != []
+    assert practise([], 10, random.Random(0)) == []

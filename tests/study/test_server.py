@@ -91,7 +91,7 @@ def test_nothing_tells_which_image_is_which(serve: Callable[..., Served]) -> Non
             text = text.replace((question[part] or "").lower(), "")
         assert not [secret for secret in SECRETS if secret in text.replace('"kind": "real"', "")]
         assert set(state) == {"code", "done", "total", "question"}
-        assert set(question) == {"place", "kind", "exposure", "left", "right", "input"}
+        assert set(question) == {"place", "kind", "practice", "exposure", "left", "right", "input"}
         left, right = (base64.b64decode(question[side]) for side in ("left", "right"))
         assert len(left) == len(right), "so that no length tells how smooth an image is"
         assert left[:33] == right[:33]
@@ -134,6 +134,37 @@ def test_images_are_what_they_are_said_to_be(serve: Callable[..., Served]) -> No
         if cell.kind == "better":
             np.testing.assert_array_equal(pixels(state["input"]), images.test_a[cell.image])
         served.study.answers.answer(code, waiting.place, True, 1.0)
+
+
+def test_practice_tells_the_answer_and_counts_for_nothing(serve: Callable[..., Served]) -> None:
+    served = serve(kinds=("real", "better"), questions=6, images=8, practice=5)
+    images = benchmark.load(served.store.path.parent / "judged.yaml")[0].data["shapes"].source.decode()
+    asked_about = {cell.image for cell in served.study.pool}
+    assert len(asked_about) == 8
+    state = served.post("/begin", {"consent": True})[1]
+    told, kinds = [], []
+    while (question := state["question"])["practice"]:
+        assert (state["done"], state["total"]) == (len(told), 5)
+        (image,) = {
+            i for i, target in enumerate(images.test_b) for side in ("left", "right")
+            if np.array_equal(pixels(question[side]), target)
+        }  # fmt: skip
+        truth = next(side for side in ("left", "right") if np.array_equal(pixels(question[side]), images.test_b[image]))
+        assert image not in asked_about
+        choice = "left" if len(told) % 2 else "right"
+        answer = {"code": state["code"], "place": question["place"], "choice": choice, "seconds": 0.5}
+        status, state, _ = served.post("/answer", answer)
+        assert (status, state["told"]) == (200, {"right": choice == truth, "side": truth})
+        assert served.post("/answer", answer)[1] == state, "a reply that was lost"
+        told.append(choice == truth)
+        kinds.append(question["kind"])
+    assert sorted(kinds) in (["better"] * 2 + ["real"] * 3, ["better"] * 3 + ["real"] * 2)
+    assert kinds == sorted(kinds, key=kinds.index), "one kind after the other"
+    assert (state["done"], state["total"]) == (0, 8)
+    assert kept.read(served.store.path) == []
+    answer = {"code": state["code"], "place": state["question"]["place"], "choice": "left", "seconds": 0.5}
+    assert "told" not in served.post("/answer", answer)[1]
+    assert len(kept.read(served.store.path)) == 1
 
 
 def test_wrong_requests_do_nothing(serve: Callable[..., Served]) -> None:
@@ -183,6 +214,12 @@ def test_the_store_alone_will_do(judged: Path) -> None:
     by_file, by_store = Material(plan.trials, store), Material(of_store(store), store)
     assert {d: {r: sorted(ids) for r, ids in of.items()} for d, of in by_file.rows.items()} == by_store.rows
     assert set(by_file.rows["shapes"]) == {"cvae", "pix2pix", "<i>cycle"}, "no reference rows"
+    assert by_file.chosen(20) == ({"shapes": list(range(12))}, {"shapes": []})
+    assert by_file.chosen(4) == ({"shapes": [0, 4, 7, 11]}, {"shapes": []})
+    assert by_file.chosen(4, 10) == ({"shapes": [0, 4, 7, 11]}, {"shapes": [1, 2, 3, 5, 6, 8, 9, 10]})
+    asked, practised = by_file.chosen(20, 10)
+    assert (len(asked["shapes"]), len(practised["shapes"])) == (10, 2), "a fifth, where there are not enough for both"
+    assert not set(asked["shapes"]) & set(practised["shapes"])
     with pytest.raises(ConfigError, match="choose from shapes"):
         Material(plan.trials, store, ["facades"])
     (store.trial(plan.trials[1].id).path / "result.json").unlink()
@@ -202,7 +239,7 @@ def test_a_killed_server_loses_nothing(judged: Path) -> None:
         )  # fmt: skip
         assert process.stdout is not None
         assert "different questions, 6 for each rater" in process.stdout.readline()
-        return process, process.stdout.readline().split("/  ")[0]
+        return process, process.stdout.readline().split()[1].rstrip("/")
 
     process, address = start()
     try:
@@ -278,3 +315,36 @@ def test_in_a_browser(browser: Any, serve: Callable[..., Served]) -> None:
     assert {one.exposure for one in given if one.cell.kind == "real"} == {0.2}
     complaints = [e["params"]["entry"]["text"] for e in browser.events if e["method"] == "Log.entryAdded"]
     assert complaints == []
+
+
+@pytest.mark.slow
+def test_practice_in_a_browser(browser: Any, serve: Callable[..., Served]) -> None:
+    """The answer is told, the image that was right is marked, and then it counts."""
+    served = serve(kinds=("better",), questions=3, images=4, practice=2)
+
+    def press(key: str, text: str = "") -> None:
+        for kind in ("keyDown", "keyUp"):
+            browser.call("Input.dispatchKeyEvent", type=kind, key=key, **({"text": text} if kind == "keyDown" else {}))
+
+    browser.call("Page.enable")
+    browser.call("Page.navigate", url=served.address)
+    browser.wait("document.body && document.body.dataset.state == 'start'")
+    browser.value("$('agreed').click(); $('begin').click()")
+    for at in range(2):
+        browser.wait(f"document.body.dataset.state == '{at}' && !busy && shownAt !== null")
+        assert browser.value("$('count').textContent") == f"practice {at + 1} of 2"
+        assert not browser.value("document.querySelector('.truth')")
+        press("ArrowLeft")
+        browser.wait("document.body.dataset.state == 'told' && !busy")
+        hint, side = browser.value("$('hint').textContent"), browser.value("document.querySelector('.truth').id")
+        assert hint.startswith("Right: the left" if side == "left" else "No: the right")
+        assert hint.endswith("nothing is told." if at else "to go on.")
+        press("ArrowRight")  # does nothing
+        press(" ", " ")
+    browser.wait("document.body.dataset.state == '2' && !busy && shownAt !== null")
+    assert browser.value("$('count').textContent") == "question 1 of 5"
+    assert browser.value("$('told').hidden")
+    assert kept.read(served.store.path) == []
+    press("ArrowLeft")
+    browser.wait("document.body.dataset.state == '3' && !busy")
+    assert len(kept.read(served.store.path)) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from PIL import Image
 
 from i2ibench.store import Store
 from i2ibench.use import files
-from i2ibench.use.model import Ask
+from i2ibench.use.ask import Ask
 from i2ibench.use.trials import opened
 
 Run = Callable[..., tuple[int, str, str]]
@@ -110,6 +112,16 @@ def refusal(command_line: Run, *arguments: object) -> str:
     code, said, error = command_line("translate", *arguments)
     assert (code, said, error.count("\n")) == (2, "", 1), error
     return error
+
+
+@pytest.mark.parametrize(("trial", "image"), [("plain", "absent.png"), ("plane", "grey.png")])
+def test_a_wrong_path_or_name_is_said_before_torch_is_loaded(
+    store: Path, pictures: Path, tmp_path: Path, trial: str, image: str
+) -> None:
+    script = "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); import i2ibench.__main__"
+    arguments = ["translate", trial, pictures / image, tmp_path / "out.png", "--store", store]
+    run = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (2, "False\n"), run.stderr
 
 
 def test_every_mistake_is_one_line(command_line: Run, store: Path, pictures: Path, tmp_path: Path) -> None:

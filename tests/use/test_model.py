@@ -176,6 +176,9 @@ def test_what_an_image_may_be(tmp_path: Path) -> None:
     [
         ({"n": 0}, "ask for one translation or more"),
         ({"n": 2}, "one translation of an image"),
+        ({"n": "3"}, "n is '3': it is a whole number"),
+        ({"n": 1.0}, "n is 1.0: it is a whole number"),
+        ({"seed": None}, "seed is None: it is a whole number"),
         ({"fit": "stretch"}, "none of auto, pad"),
         ({"direction": "AtoC"}, "neither AtoB nor BtoA"),
         ({"n": 2, "style_from": noise(8, 8, 3)}, "leave out n or style_from"),
@@ -187,7 +190,7 @@ def test_what_a_method_cannot_do_is_one_line(asked: dict[str, Any], message: str
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "why"), [("nope.jpg", "is not there"), ("", "is a folder")])
+@pytest.mark.parametrize(("name", "why"), [("nope.jpg", "there is no such file"), ("", "is no file")])
 def test_a_wrong_path_is_called_so(tmp_path: Path, name: str, why: str) -> None:
     with pytest.raises(DataError, match=f"{why}$"):
         make("vae").translate(tmp_path / name)

@@ -119,6 +119,8 @@ def test_pack_on_the_command_line(command_line: Run, store: Path, packs: Path, t
     code, said, _ = command_line("pack", "plain", "--to", tmp_path / "new", "--store", store)
     assert code == 0
     assert "the same pixels as the trial" in said
+    size = (tmp_path / "new" / "config.json").stat().st_size
+    assert f" {size} bytes  config.json\n" in said
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
         "README.md", "config.json", "method.py", "model.safetensors", "samples.png", "scores.json",
     }  # fmt: skip

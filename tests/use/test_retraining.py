@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import i2ibench
 from i2ibench import benchmark
 from i2ibench.errors import ConfigError
-from i2ibench.store import Store
+from i2ibench.store import Store, Trial
+from i2ibench.study.material import Material, of_store
 from i2ibench.use import retraining, trials
 
 Run = Callable[..., tuple[int, str, str]]
@@ -23,6 +27,10 @@ def own(store: Path, tmp_path: Path) -> Store:
     """A store that a test may add to."""
     shutil.copytree(store, tmp_path / "runs")
     return Store(tmp_path / "runs")
+
+
+def write(trial: Trial, data: Path, to: Path, steps: int | None = None) -> list[str]:
+    return retraining.write(trial, data, to, retraining.Names.of(trial, data), steps=steps)
 
 
 def test_retrain_on_the_command_line(
@@ -40,13 +48,16 @@ def test_retrain_on_the_command_line(
     table = i2ibench.results(file)
     scores = table[table["kind"] == "score"].set_index(["data", "label", "metric"])["value"]
     assert set(scores.index.droplevel("metric")) == {
-        ("new", "before"), ("new", "after"), ("old", "before"), ("old", "after, on old"),
+        ("new", "plain before"), ("new", "plain after new"),
+        ("shapes", "plain before"), ("shapes", "plain after new, on shapes"),
     }  # fmt: skip
     (key,) = {path.stem for path in (trial.path / "scores").glob("*.json")}
     for metric, value in (trial.scores(key) or {})["values"].items():
-        assert scores["old", "before", metric] == pytest.approx(value, rel=1e-6), "the trial as it is"
-    assert scores["new", "after", "psnr"] > scores["new", "before", "psnr"], "gained"
-    assert scores["old", "after, on old", "psnr"] < scores["old", "before", "psnr"], "forgotten"
+        assert scores["shapes", "plain before", metric] == pytest.approx(value, rel=1e-6), "the trial as it is"
+    assert scores["new", "plain after new", "psnr"] > scores["new", "plain before", "psnr"], "gained"
+    assert scores["shapes", "plain after new, on shapes", "psnr"] < scores["shapes", "plain before", "psnr"], (
+        "forgotten"
+    )
 
     page = (tmp_path / "reports" / file.stem / "index.html").read_text(encoding="utf-8")
     assert "has the best mean place" not in page, "the only row on both boards leads nobody"
@@ -56,9 +67,26 @@ def test_retrain_on_the_command_line(
         return torch.load(store.trial(of).path / "weights.pt", weights_only=True)["generator"]["weight"]
 
     kernels = {spec.label: kernel(spec.trained_as) for spec in the_plan.trials}
-    assert torch.equal(kernels["before"], kernel(trial.id))
-    assert torch.equal(kernels["after"], kernels["after, on old"])
-    assert not torch.equal(kernels["after"], kernels["before"])
+    assert torch.equal(kernels["plain before"], kernel(trial.id))
+    assert torch.equal(kernels["plain after new"], kernels["plain after new, on shapes"])
+    assert not torch.equal(kernels["plain after new"], kernels["plain before"])
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "new.yaml").write_text("{kind: sim2real, test_images: 4}")
+    retrained = retraining.retrained(file, retraining.Names.of(trial, tmp_path / "new.yaml"))
+    assert f"retrained: {retrained}\n" in said
+    code, said, error = command_line(
+        "retrain", retrained, "other/new.yaml", "--to", "second.yaml", "--steps", 1, "--executor", "local"
+    )
+    assert code == 0, error
+    every = of_store(own)
+    rows = {
+        (spec.data, spec.label): {other.id for other in every if (other.data, other.label) == (spec.data, spec.label)}
+        for spec in every
+    }
+    assert all(len(ids) == 1 for ids in rows.values()), "each name is of one trial, however often the store is added to"
+    assert {data for data, _ in rows} == {"shapes", "new", "new 2"}
+    Material(every, own)  # refuses two data sets of one name
 
     again = command_line("retrain", trial.id, "new.yaml", "--steps", 60, "--executor", "local")
     assert again[0] == 0, "gone on with: all is there"
@@ -70,9 +98,9 @@ def test_retrain_on_the_command_line(
 def test_the_file_says_what_is_not_default_and_no_more(own: Store, tmp_path: Path) -> None:
     munit = trials.find("munit", own)
     (tmp_path / "new.yaml").write_text("{train_images: 9}\n")
-    assert retraining.write(munit, tmp_path / "new.yaml", tmp_path / "f.yaml", steps=3) == []
+    assert write(munit, tmp_path / "new.yaml", tmp_path / "f.yaml", steps=3) == []
     the_plan, _ = benchmark.load(tmp_path / "f.yaml")
-    before, spec = trials.spec_of(munit), {spec.label: spec for spec in the_plan.trials}["after"]
+    before, spec = trials.spec_of(munit), {spec.label: spec for spec in the_plan.trials}["munit after new"]
     assert spec.params == before.params
     assert spec.source_params == before.source_params | {"train_images": 9}
     assert spec.training == before.training | {"steps": 3}
@@ -84,7 +112,7 @@ def test_the_file_says_what_is_not_default_and_no_more(own: Store, tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "is not there"),
+        (None, "there is no such file"),
         ("[1, 2]", "should hold keys of a data set"),
         ("{", "cannot be read"),
         ("folder", "is not a folder; give the keys"),
@@ -100,7 +128,7 @@ def test_data_that_cannot_be_used_is_one_line(own: Store, tmp_path: Path, conten
     else:
         data = tmp_path / "absent"
     with pytest.raises(ConfigError, match=message) as error:
-        retraining.write(trials.find("plain", own), data, tmp_path / "f.yaml")
+        write(trials.find("plain", own), data, tmp_path / "f.yaml")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "f.yaml").exists()
 
@@ -110,7 +138,7 @@ def test_another_file_or_a_folder_in_its_place_is_left_alone(own: Store, tmp_pat
     (tmp_path / "f.yaml").write_bytes(b"\xff not ours")
     for place in (tmp_path / "f.yaml", tmp_path):
         with pytest.raises(ConfigError, match="is there already, and is another"):
-            retraining.write(trials.find("plain", own), tmp_path / "new.yaml", place)
+            write(trials.find("plain", own), tmp_path / "new.yaml", place)
     assert (tmp_path / "f.yaml").read_bytes() == b"\xff not ours"
 
 
@@ -121,3 +149,56 @@ def test_a_folder_stands_in_for_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("a,b\n")
     other = retraining._new(tmp_path / "new.yaml", settings)
     assert other == {"source": "list", "path": str(tmp_path / "pairs.csv"), "size": 32}
+
+
+MANY = """
+    name: many
+    seeds: [0]
+    store: {tmp}/runs
+    reports: {tmp}/reports
+    data:
+      hues: {source: folder, path: hues, layout: domains, size: 32}
+    methods:
+      stargan: {preset: tiny, training: {steps: 2, batch_size: 2}}
+    evaluation: {metrics: [kid]}
+"""
+
+
+def hues(folder: Path, least: int) -> None:
+    """Three domains: images of one hue each."""
+    rng = np.random.default_rng(least)
+    for d, domain in enumerate(("cyan", "pink", "teal")):
+        for split, count in (("train", 4), ("test", 3)):
+            (folder / split / domain).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 60, (32, 32, 3)) + least * (np.arange(3) == d)
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / split / domain / f"{i}.png")
+
+
+@pytest.mark.slow
+def test_a_trial_of_several_domains_is_trained_further_on_all_of_them(
+    command_line: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hues(tmp_path / "hues", least=180)
+    hues(tmp_path / "darker", least=90)
+    Path("many.yaml").write_text(textwrap.dedent(MANY).replace("{tmp}", str(tmp_path)), encoding="utf-8")
+    assert command_line("run", "many.yaml", "--executor", "local")[0] == 0
+    old = next(spec for spec in of_store(Store(tmp_path / "runs")) if spec.data == "hues teal to pink")
+    code, said, error = command_line("retrain", old.id, "darker", "--steps", 2, "--executor", "local")
+    assert code == 0, error
+    the_plan, store = benchmark.load(f"retrain-{old.id}.yaml")
+    assert list(the_plan.data) == ["darker", "hues teal to pink"]
+    after = next(spec for spec in the_plan.trials if spec.label == "stargan after darker")
+    assert (after.source_params["pair"], after.source_params["direction"]) == (["pink", "teal"], "BtoA")
+    assert len(after.group) == 2, "it learned from the first domain with each other"
+    assert f"retrained: {after.id}\n" in said
+    weights = [
+        torch.load(store.trial(of).path / "weights.pt", weights_only=True) for of in (old.trained_as, after.trained_as)
+    ]
+    assert weights[0]["generator"].keys() == weights[1]["generator"].keys()
+    assert any(not torch.equal(one, weights[1]["generator"][key]) for key, one in weights[0]["generator"].items())
+    shutil.rmtree("darker/train/cyan")
+    code, _, error = command_line("retrain", old.id, "darker", "--to", "second.yaml", "--executor", "local")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "train has no folder 'cyan'" in error

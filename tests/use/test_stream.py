@@ -17,7 +17,7 @@ from i2ibench import cli
 from i2ibench.data import pixels
 from i2ibench.errors import DataError
 from i2ibench.use import stream
-from i2ibench.use.model import Ask
+from i2ibench.use.ask import Ask
 
 
 def encoded(image: np.ndarray, kind: str, **options: object) -> bytes:
