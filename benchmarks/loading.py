@@ -3,10 +3,12 @@
     python benchmarks/loading.py FOLDER     # FOLDER/train/*.jpg and FOLDER/test/*.jpg, each A|B
     python benchmarks/loading.py            # without one: 200 files of 512 x 256 from photographs of scikit-image
     python benchmarks/loading.py --size 64  # load at 72, crop 64
+    python benchmarks/loading.py --threads 1
 
-Both load at 286, crop 256 at random and mirror every other image, as pix2pix and CycleGAN do. The DataLoader has a
-worker on each core; the batches come from one thread, as in a trial. The two take turns, and the ratio is that of a
-round; on a machine that others use, raise this one's priority (`nice -n -15`), or the scheduler is what is measured.
+Both load at 286, crop 256 at random and mirror every other image, as pix2pix and CycleGAN do, and both may use all
+cores: the DataLoader has a worker on each, and the batches come from as many threads, as in a trial with so many `cpus`
+(a trial has one by default: `--threads 1`). The two take turns, and the ratio is that of a round; on a machine that
+others use, raise this one's priority (`nice -n -15`), or the scheduler is what is measured.
 """
 
 from __future__ import annotations
@@ -138,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--size", type=int, choices=LOAD, default=256)
+    parser.add_argument("--threads", type=int, default=cores(), help="that make batches; default: one for each core")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each way in a round")
     chosen = parser.parse_args()
@@ -146,7 +149,7 @@ def main() -> None:
         if folder is None:
             folder = Path(scratch, "photos")
             make_files(folder)
-        torch.set_num_threads(1)
+        torch.set_num_threads(chosen.threads)
         params = FolderParams(path=str(folder), layout="side-by-side", size=size, load_size=load_size, flip=True)
         started = time.perf_counter()
         images = load(Folder(params), Path(scratch, "cache"))
@@ -161,7 +164,7 @@ def main() -> None:
             "float in [-1, 1]": batches.at,
             "the same, channels last": last.at,
             "bytes, mirrored on the device": batches.pixels,
-            "bytes, not mirrored yet": Batches(images, "paired", BATCH, 0, unmirrored(params), device).pixels,
+            "bytes, as they leave for a GPU": Batches(images, "paired", BATCH, 0, unmirrored(params), device).pixels,
         }
         usual = UsualRate(folder, size)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -170,14 +173,17 @@ def main() -> None:
             for name, way in ways.items():
                 found[name].append((rate(way, chosen.seconds), theirs))
         step, share = waiting(batches, device, size)
-    print(f"{os.cpu_count()} cores, {device}; {len(images.train_a)} pairs of {load_size} pixels, batches of {BATCH}")
-    print(f"decoding into the cache, once           {len(images.train_a) / built:9.0f} pairs/s ({built:.1f} s)")
+    print(
+        f"{cores()} cores, {device}; {len(images.train_a)} pairs of {load_size} pixels, "
+        f"batches of {BATCH}, threads that make them: {chosen.threads}"
+    )
+    print(f"decoding into the cache, once            {len(images.train_a) / built:9.0f} pairs/s ({built:.1f} s)")
     rates = [theirs for _, theirs in found["float in [-1, 1]"]]
-    print(f"PIL DataLoader, {cores():2} workers              {median(rates):9.0f} pairs/s")
+    print(f"PIL DataLoader, {cores():2} workers               {median(rates):9.0f} pairs/s")
     for name, pairs in found.items():
         ratios = [ours / theirs for ours, theirs in pairs]
         print(
-            f"i2ibench, {name:29} {median([ours for ours, _ in pairs]):9.0f} pairs/s "
+            f"i2ibench, {name:30} {median([ours for ours, _ in pairs]):9.0f} pairs/s "
             f"({median(ratios):.1f} x, {min(ratios):.1f} to {max(ratios):.1f})"
         )
     print(f"a step of a tiny pix2pix waits for its batch {100 * share:.1f} % of its {1000 * step:.0f} ms")
@@ -185,7 +191,7 @@ def main() -> None:
 
 
 def unmirrored(params: FolderParams) -> FolderParams:
-    """As images leave for a GPU, which mirrors them."""
+    """As images leave for a GPU, which mirrors them and cuts their rows to length."""
     return params.model_copy(update={"flip": False})
 
 

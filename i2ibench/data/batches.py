@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2ibench.data.cutting import Crops, Cut, Room, as_bytes, as_floats
+from i2ibench.data.cutting import Crops, Cuts, Room
 from i2ibench.data.images import Images
 from i2ibench.data.jitter import factors, jittered
 from i2ibench.errors import DataError
@@ -63,8 +63,8 @@ class Epochs(ABC):
         """The rows of a domain at these places of the endless row of its shuffled epochs."""
         epoch, place = np.divmod(position, len(self._pools[domain]))
         rows = np.empty_like(position)
-        for e in np.unique(epoch):
-            rows[epoch == e] = self._epoch(domain, int(e))[place[epoch == e]]
+        for e in sorted(set(epoch.tolist())):
+            rows[epoch == e] = self._epoch(domain, e)[place[epoch == e]]
         return rows
 
     def _epoch(self, domain: int, epoch: int) -> np.ndarray:
@@ -76,7 +76,7 @@ class Epochs(ABC):
     def _images(self, chosen: Chosen, step: int, stream: int, part: slice) -> Tensor:
         """A part of a step's batch as float (n, 3, size, size) in [-1, 1], its colours changed if that is asked for."""
         if self.device.type == "cpu" and (cuts := self._cuts(chosen)) is not None:
-            images = as_floats(cuts, self.params.size, self._room, channels_last=self.channels_last)
+            images = cuts.floats(self._room, channels_last=self.channels_last)
         else:
             images = normalise(self._bytes(chosen), channels_last=self.channels_last)
         if self.params.jitter is None:
@@ -87,7 +87,7 @@ class Epochs(ABC):
     def _bytes(self, chosen: Chosen) -> Tensor:
         """The same as uint8, before any change of colours."""
         if (cuts := self._cuts(chosen)) is not None:
-            return as_bytes(cuts, self.params.size, self._room, self.device)
+            return cuts.bytes(self._room, self.device)
         size = self.params.size
         batch = torch.empty((len(chosen.rows), size, size, 3), dtype=torch.uint8, device=self.device)
         for domain in np.unique(chosen.domains):
@@ -95,20 +95,13 @@ class Epochs(ABC):
             batch[torch.from_numpy(there).to(self.device)] = self._taken(int(domain), chosen, there)
         return batch.permute(0, 3, 1, 2)
 
-    def _cuts(self, chosen: Chosen) -> list[Cut] | None:
+    def _cuts(self, chosen: Chosen) -> Cuts | None:
         """The chosen images, not copied yet; None if some are held as tensors."""
-        if any(isinstance(self._arrays[domain], Tensor) for domain in set(chosen.domains.tolist())):
+        domains = chosen.domains.tolist()
+        if any(isinstance(self._arrays[domain], Tensor) for domain in set(domains)):
             return None
-        images = [self._arrays[domain][row] for domain, row in zip(chosen.domains, chosen.rows, strict=True)]
-        if chosen.crops is None:
-            return [Cut(image) for image in images]
-        size, crops = self.params.size, chosen.crops
-        return [
-            Cut(image[top : top + size, left : left + size], mirrored)
-            for image, top, left, mirrored in zip(
-                images, crops.top.tolist(), crops.left.tolist(), crops.mirrored.tolist(), strict=True
-            )
-        ]
+        images = [self._arrays[domain][row] for domain, row in zip(domains, chosen.rows.tolist(), strict=True)]
+        return Cuts.of(images, self.params.size, chosen.crops)
 
     def _taken(self, domain: int, chosen: Chosen, there: np.ndarray) -> Tensor:
         """The chosen images at these places of the batch, of one domain: uint8 (n, size, size, 3) on the device."""
@@ -133,9 +126,9 @@ class Epochs(ABC):
             return None
         rng = np.random.default_rng([self.seed, stream, step, 1])
         grid = self.params.scale  # where an image was enlarged, a crop begins where a pixel of the small one does
-        top, left = grid * rng.integers(0, (load_size - size) // grid + 1, (2, n, 1))
-        mirrored = rng.random((n, 1)) < 0.5 if self.params.flip else np.zeros((n, 1), bool)
-        return Crops(top[:, 0], left[:, 0], mirrored[:, 0])[part]
+        top, left = grid * rng.integers(0, (load_size - size) // grid + 1, (2, n))
+        mirrored = rng.random(n) < 0.5 if self.params.flip else np.zeros(n, bool)
+        return Crops(top, left, mirrored)[part]
 
     def _resident(self, array: np.ndarray) -> np.ndarray | Tensor:
         """On an accelerator, the images themselves if they are not too many; else the memory map as it is."""

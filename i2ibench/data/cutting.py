@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 ALIGNMENT = 64  # bytes: of the widest vector instructions
-CACHED = 1 << 18  # numbers that are worked on at a time: as float32, half of a processor's second cache
+CACHED = 1 << 18  # numbers that are worked on at a time: as float32, what the caches of a core hold
 ARRAYS = 8  # that are kept for batches: enough for a step's, and for those of the step before
 
 
@@ -33,13 +34,6 @@ class Crops:
         steps = np.arange(size)
         columns = np.where(self.mirrored[:, None], steps[::-1], steps)
         return self.top[:, None] + steps, self.left[:, None] + columns
-
-
-class Cut(NamedTuple):
-    """One image to be, uint8 (size, size, 3), not copied yet, and whether it shall be mirrored."""
-
-    pixels: np.ndarray
-    mirrored: bool = False
 
 
 class Room:
@@ -63,42 +57,85 @@ class Room:
         return torch.from_numpy(lent)
 
 
-def as_bytes(cuts: Sequence[Cut], size: int, room: Room, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 (N, 3, size, size) on the device, in channels-last memory. Images are mirrored where they arrive."""
-    batch = room.lend((len(cuts), size, size, 3), torch.uint8)
-    for place, cut in zip(batch.numpy(), cuts, strict=True):
-        place[...] = cut.pixels  # row by row: a copy from numpy's mirrored view takes thirty times as long
-    batch = batch.to(device)  # not `non_blocking`: the room is lent again, perhaps before such a copy ends
-    mirrored = [i for i, cut in enumerate(cuts) if cut.mirrored]
-    if batch.device.type == "cpu":
-        for i in mirrored:  # one at a time: an index of several is ten times as slow there
-            batch[i] = batch[i].flip(1)
-    elif mirrored:
-        there = torch.tensor(mirrored, device=device)
-        batch[there] = batch[there].flip(2)
-    return batch.permute(0, 3, 1, 2)
+@dataclass(frozen=True)
+class Cuts:
+    """The images of a batch, not copied yet: `size` pixels square, out of images that are `width` pixels wide.
+
+    Each is a span: the memory, uint8, from its first pixel to its last, with what lies between its rows.
+    """
+
+    spans: Sequence[np.ndarray]
+    mirrored: Sequence[bool]
+    size: int
+    width: int
+
+    @classmethod
+    def of(cls, images: Sequence[np.ndarray], size: int, crops: Crops | None) -> Cuts:
+        """Cut out of images of one size, uint8 (width, width, 3); without crops they are kept whole."""
+        width = len(images[0]) if images else size
+        if crops is None:
+            return cls([image.reshape(-1) for image in images], [False] * len(images), size, width)
+        starts = (3 * (crops.top * width + crops.left)).tolist()
+        length = 3 * ((size - 1) * width + size)
+        spans = [image.reshape(-1)[start : start + length] for image, start in zip(images, starts, strict=True)]
+        return cls(spans, crops.mirrored.tolist(), size, width)
+
+    def bytes(self, room: Room, device: torch.device | str = "cpu") -> Tensor:
+        """uint8 (N, 3, size, size) on the device, where rows are cut to length and images mirrored."""
+        spans = room.lend((len(self.spans), 3 * self.size * self.width), torch.uint8)
+        for place, span in zip(spans.numpy(), self.spans, strict=True):
+            place[: len(span)] = span  # whole: row by row it takes half as long again
+        spans = spans.to(device)  # not `non_blocking`: the room is lent again, perhaps before such a copy ends
+        batch = spans.view(-1, self.size, self.width, 3)[:, :, : self.size]
+        mirrored = [i for i, mirrored in enumerate(self.mirrored) if mirrored]
+        if batch.device.type == "cpu":
+            for i in mirrored:  # one at a time: an index of several is ten times as slow there
+                batch[i] = batch[i].flip(1)
+        elif mirrored:
+            there = torch.tensor(mirrored, device=device)
+            batch[there] = batch[there].flip(2)
+        return batch.permute(0, 3, 1, 2)
+
+    def floats(self, room: Room, *, channels_last: bool = False) -> Tensor:
+        """float32 (N, 3, size, size) in [-1, 1]: x / 127.5 - 1.
+
+        As many threads as torch's make them, each a few images at a time: the next until none is left. A thread that
+        comes too late for any is not waited for, so other work on the machine costs no more than without them.
+        """
+        n, size = len(self.spans), self.size
+        batch = room.lend((n, size, size, 3) if channels_last else (n, 3, size, size), torch.float32)
+        several = max(1, CACHED // (3 * size * size))
+        parts = [slice(start, start + several) for start in range(0, n, several)]
+        left = iter(parts)
+        make = partial(self._make, batch.numpy(), channels_last, several, left)
+        helpers = [_pool().submit(make) for _ in parts[1 : torch.get_num_threads()]]
+        make()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+        return batch.permute(0, 3, 1, 2) if channels_last else batch
+
+    def _make(self, places: np.ndarray, channels_last: bool, several: int, parts: Iterator[slice]) -> None:
+        """Write the images of these parts of the batch, `several` each. Numpy does it, which lets other threads run."""
+        rows, pixels = np.empty((self.size, self.size, 3), np.uint8), np.empty((several, *places.shape[1:]), np.uint8)
+        images = pixels if channels_last else pixels.transpose(0, 2, 3, 1)
+        for part in parts:
+            for image, span, mirrored in zip(images, self.spans[part], self.mirrored[part], strict=False):
+                cut = np.ndarray(rows.shape, np.uint8, span, strides=(3 * self.width, 3, 1))
+                if mirrored:
+                    rows[...] = cut  # first: backwards, uncached memory is read at half the speed
+                    for channel in range(3):  # one at a time: together they take five times as long
+                        image[..., channel] = rows[:, ::-1, channel]
+                else:
+                    image[...] = cut
+            place = places[part]
+            np.divide(pixels[: len(place)], 127.5, out=place, dtype=np.float32)
+            np.subtract(place, 1, out=place)
 
 
-def as_floats(cuts: Sequence[Cut], size: int, room: Room, *, channels_last: bool = False) -> Tensor:
-    """float32 (N, 3, size, size) in [-1, 1]: x / 127.5 - 1. A few images at a time, which stay in the cache."""
-    if channels_last:
-        pixels = as_bytes(cuts, size, room).permute(0, 2, 3, 1).numpy()
-        batch = room.lend(pixels.shape, torch.float32)
-    else:
-        batch = room.lend((len(cuts), 3, size, size), torch.float32)
-    places, several = batch.numpy(), max(1, CACHED // (3 * size * size))
-    planes = np.empty((several, 3, size, size), np.uint8)
-    for start in range(0, len(cuts), several):
-        place = places[start : start + several]
-        if channels_last:
-            part = pixels[start : start + several]
-        else:
-            part = planes[: len(place)]
-            for plane, cut in zip(part, cuts[start : start + several], strict=True):
-                plane[...] = (cut.pixels[:, ::-1] if cut.mirrored else cut.pixels).transpose(2, 0, 1)
-        np.divide(part, 127.5, out=place, dtype=np.float32)
-        np.subtract(place, 1, out=place)
-    return batch.permute(0, 3, 1, 2) if channels_last else batch
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="batches")
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
