@@ -1,4 +1,4 @@
-"""Tables on a terminal that can be read at 80 columns: no rules but one, no empty columns, no word broken for another."""
+"""Tables on a terminal, made for 80 columns: one rule, no empty columns, no word broken where all of them fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Columns:
     def __init__(
         self, header: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", right: Sequence[str] = ()
     ) -> None:
-        """`rows` may hold rich's `Text`, or anything that `str` makes text of; the columns of `right` are flush right."""
+        """`rows` may hold rich's `Text`, or anything that `str` makes text of; columns in `right` are flush right."""
         cells = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
         filled = [i for i in range(len(header)) if not cells or any(row[i].plain for row in cells)]
         self._header = [header[i] for i in filled]

@@ -37,7 +37,10 @@ def test_a_column_that_is_empty_is_left_out() -> None:
 
 
 def test_numbers_stand_flush_right() -> None:
-    assert lines(Columns(("steps", "of"), [(2, "a"), (2000, "b")], right=("steps",)), 80)[2:] == ["    2  a", " 2000  b"]
+    assert lines(Columns(("steps", "of"), [(2, "a"), (2000, "b")], right=("steps",)), 80)[2:] == [
+        "    2  a",
+        " 2000  b",
+    ]
 
 
 def test_where_words_do_not_fit_they_are_broken_and_nothing_is_lost() -> None:

@@ -251,6 +251,15 @@ def test_a_browser_draws_it_light_and_dark(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [500, 1280])
+def test_tables_and_figures_scroll_and_the_page_does_not(report: Path, browser: Any, width: int) -> None:
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    browser.call("Page.navigate", url=(report / "index.html").as_uri())
+    browser.wait("document.readyState === 'complete' && document.images.length")
+    assert browser.value("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
 def test_it_prints(report: Path, tmp_path: Path, chromium: Browser) -> None:
     paper = tmp_path / "page.pdf"
     chromium(report / "index.html", f"--print-to-pdf={paper}", "--blink-settings=preferredColorScheme=0")
