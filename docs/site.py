@@ -70,7 +70,7 @@ def _add(path: Path, files: Files, config: Any) -> None:
         body = "\n\n".join(f"## {file.name}\n\n{_fenced(file)}" for file in names)
         files.append(File.generated(config, place, content=f"# {path.name}\n\n{body}\n"))
     else:
-        head = "---\nsearch:\n  exclude: true\n---\n"
+        head = "---\nsearch:\n  exclude: true\nhide: [toc]\n---\n"
         title = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, place, content=f"{head}# {title}\n\n{_fenced(path)}\n"))
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from i2ibench import lease
+from i2ibench.columns import Columns
 from i2ibench.errors import StoreError
 from i2ibench.job import Outcome
 from i2ibench.plan import Plan
@@ -72,37 +72,32 @@ def rows(plan: Plan, store: Store, specs: Sequence[TrialSpec] | None = None) -> 
 
 
 def table(rows: Sequence[Row], *, title: str = "", hosts: bool = False) -> RenderableType:
-    """The rows as a rich table, the running and failed ones first where there are too many to show.
+    """The rows as a table, the running and failed ones first where there are too many to show.
 
     `hosts` adds who works on each, when its heart last beat, and how often Slurm has begun it again.
     """
-    view = Table(title=title or None, title_justify="left", header_style="bold", expand=False)
-    for name in ("method", "data", "seed", "state"):
-        view.add_column(name, overflow="fold", no_wrap=name in ("seed", "state"))
-    for name in ("step", "images/s", "loss", "left"):
-        view.add_column(name, justify="right", no_wrap=True)
-    restarts = any(row.restarts for row in rows)
-    for name in ("host", "heartbeat", *(["restarts"] if restarts else [])) if hosts else ():
-        view.add_column(name, no_wrap=True)
     order = sorted(rows, key=lambda row: row.state in ("missing", "queued", "done")) if len(rows) > MOST_ROWS else rows
-    for row in order[:MOST_ROWS]:
-        cells: list[RenderableType] = [
-            Text(row.spec.label),
-            Text(row.spec.data),
-            str(row.spec.seed),
-            Text(row.state, style=STYLES.get(row.state, "dim")),
-            f"{row.step}/{row.steps}" if row.step is not None else "",
-            f"{row.images_per_second:.0f}" if row.images_per_second else "",
-            f"{row.loss:.3g}" if row.loss is not None else "",
-            duration(row.eta_seconds) if row.eta_seconds is not None else "",
-        ]
-        if hosts:
-            beat = f"{row.beat_seconds:.0f} s ago" if row.beat_seconds is not None else ""
-            cells += [Text(row.host), beat, *([Text(row.restarts)] if restarts else [])]
-        view.add_row(*cells)
+    numbers = ("seed", "step", "images/s", "loss", "left")
+    header = ("method", "data", "seed", "state", *numbers[1:], *(("host", "heartbeat", "restarts") if hosts else ()))
+    view = Columns(header, (_cells(row, hosts=hosts) for row in order[:MOST_ROWS]), title=title, right=numbers)
     failures = [Text(row.line(), style="red") for row in rows if row.error]
     hidden = [Text(f"and {len(order) - MOST_ROWS} more", style="dim")] if len(order) > MOST_ROWS else []
     return Group(view, *hidden, *failures)
+
+
+def _cells(row: Row, *, hosts: bool) -> list[str | Text]:
+    cells: list[str | Text] = [
+        row.spec.label,
+        row.spec.data,
+        str(row.spec.seed),
+        Text(row.state, style=STYLES.get(row.state, "dim")),
+        f"{row.step}/{row.steps}" if row.step is not None else "",
+        f"{row.images_per_second:.0f}" if row.images_per_second else "",
+        f"{row.loss:.3g}" if row.loss is not None else "",
+        duration(row.eta_seconds) if row.eta_seconds is not None else "",
+    ]
+    beat = f"{row.beat_seconds:.0f} s ago" if row.beat_seconds is not None else ""
+    return [*cells, row.host, beat, row.restarts] if hosts else cells
 
 
 def duration(seconds: float) -> str:

@@ -7,14 +7,13 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from i2ibench import lease, monitor, provenance, registry, show_assets, stopping
+from i2ibench.columns import Columns
 from i2ibench.errors import ConfigError
 from i2ibench.method import PRESET_SIZES, Method, Task
 from i2ibench.plan import Plan
@@ -42,6 +41,7 @@ def plan(the_plan: Plan, store: Store) -> None:
             )
             for r in rows
         ),
+        right=("seed", "steps"),
     )
     for skip in the_plan.skipped:
         console.print(f"skipped: {skip.label} on {skip.data}: {skip.reason}", markup=False, highlight=False)
@@ -190,9 +190,9 @@ def profile(name: str, preset: str | None) -> None:
 
     found = profiling.training_step(name, preset)
     console.print(f"{found.about}: {found.milliseconds:.1f} ms a step", markup=False, highlight=False)
-    table(("part of the step", "share"), ((kind, f"{share:.1%}") for kind, share in found.kinds.items()))
+    table(("part of the step", "share"), ((k, f"{share:.1%}") for k, share in found.kinds.items()), right=("share",))
     rows = ((key, f"{share:.1%}", f"{calls:.3g}") for key, share, calls in found.operators)
-    table(("most expensive operators", "share", "calls a step"), rows)
+    table(("most expensive operators", "share", "calls a step"), rows, right=("share", "calls a step"))
 
 
 def doctor() -> None:
@@ -215,10 +215,6 @@ def doctor() -> None:
     show_assets.listing()
 
 
-def table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    view = Table(header_style="bold")
-    for name in header:
-        view.add_column(name, overflow="fold")
-    for row in rows:
-        view.add_row(*(Text(str(cell)) for cell in row))
-    console.print(view)
+def table(header: tuple[str, ...], rows: Iterable[tuple[Any, ...]], *, right: Sequence[str] = ()) -> None:
+    """Print rows under a header; the columns of `right` are flush right."""
+    console.print(Columns(header, rows, right=right))

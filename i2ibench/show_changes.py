@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from i2ibench.frames import COSTS
 from i2ibench.report.tables import DASH, amount
 from i2ibench.report.words import p_value, verdict
-from i2ibench.show import console
+from i2ibench.show import console, table
 
 if TYPE_CHECKING:
     from i2ibench.changes import Compared
@@ -18,10 +15,8 @@ if TYPE_CHECKING:
 
 def changes(found: Compared) -> None:
     """Three tables, each only where there is something to say."""
-    rows: list[tuple[str, ...]]
     if found.differences:
-        rows = [(d.what, d.where or "all shared", *d.values) for d in found.differences]
-        _print("what", "rows", *found.names, rows=rows)
+        table(("what", "rows", *found.names), ((d.what, d.where or "all shared", *d.values) for d in found.differences))
     if not found.scores:
         console.print("no row has different trials, with scores, in two of the runs")
         return
@@ -30,13 +25,16 @@ def changes(found: Compared) -> None:
         one = change.comparison
         n = f"{one.seeds} seed{'s' if one.seeds != 1 else ''}" + (f", {one.images} images" if one.images else "")
         rows.append((change.data, change.title, one.a, one.b, f"{one.difference:.4g}", n, p_value(one.p), verdict(one)))
-    _print("data", "score", "first", "second", "first − second", "n", "p, Holm", "verdict", rows=rows)
+    header = ("data", "score", "first", "second", "first − second", "n", "p, Holm", "verdict")
+    table(header, rows, right=("first − second", "p, Holm"))
     costs = [
         (*row, *(" → ".join(_cost(name, value) for value in of.get(name, ())) for name in found.cost_names))
         for row, of in found.costs_by_row.items()
     ]
-    _print("data", "row", *(COSTS[name].title for name in found.cost_names), rows=costs)
-    if costs and not found.same_hardware:
+    if not costs:
+        return
+    table(("data", "row", *(COSTS[name].title for name in found.cost_names)), costs)
+    if not found.same_hardware:
         console.print("the runs were made on different hardware: times and speeds say as much of it as of the methods")
 
 
@@ -45,14 +43,3 @@ def _cost(name: str, value: float | None) -> str:
         return DASH
     unit = COSTS[name].unit
     return amount(name, unit, value) + (" MB" if unit == "MB" else "")
-
-
-def _print(*header: str, rows: list[tuple[str, ...]]) -> None:
-    if not rows:
-        return
-    table = Table()
-    for name in header:
-        table.add_column(Text(name))
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)

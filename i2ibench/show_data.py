@@ -16,7 +16,7 @@ from i2ibench import registry
 from i2ibench.data import check as checking
 from i2ibench.data import fetch as fetching
 from i2ibench.data.named import Named, NamedParams
-from i2ibench.data.recipes import recipes
+from i2ibench.data.recipes import Recipe, recipes
 from i2ibench.data.tasks import TASKS
 from i2ibench.show import console, keys, table
 
@@ -32,31 +32,28 @@ def datasets() -> None:
     _say(
         "Data sets known by name (source: NAME); `i2ibench data fetch NAME` brings one onto this machine", style="bold"
     )
-    table(
-        ("name", "what", "A", "B", "pairs", "train", "test", "pixels", "download", "licence", "here"),
-        (
-            (
-                name,
-                recipe.about,
-                recipe.domains[0],
-                " or ".join(recipe.domains[1:]) or "-",
-                {"side-by-side": "yes", "unpaired": "no", "images": "by a task"}[recipe.layout],
-                _counts(recipe.train),
-                _counts(recipe.test),
-                recipe.pixels,
-                recipe.how_large,
-                recipe.licence,
-                "yes" if fetching.there(name) else "no",
-            )
-            for name, recipe in recipes().items()
-        ),
-    )
+    table(("name", "what it is"), ((name, _known(name, recipe)) for name, recipe in recipes().items()))
     keys(NamedParams)
     _say("Tasks made from any set of image files (task: NAME, or task: {name: NAME, ...})", style="bold")
     for name, task in TASKS.items():
         _say(f"{name}: {(task.__doc__ or '').splitlines()[0]}")
         if len(task.model_fields) > 1:
             keys(task)
+
+
+def _known(name: str, recipe: Recipe) -> str:
+    """What there is to know of a set before one fetches it, in three lines: eleven columns fit on no terminal."""
+    pairs = {"side-by-side": "pairs", "unpaired": "no pairs", "images": "pairs by a task"}[recipe.layout]
+    counts = [
+        f"{' + '.join(map(str, dict.fromkeys(numbers)))} {purpose} images"
+        for purpose, numbers in (("training", recipe.train), ("test", recipe.test))
+        if numbers is not None
+    ]
+    here = "on this machine" if fetching.there(name) else "not on this machine"
+    return (
+        f"{recipe.about}\n{'; '.join((' | '.join(recipe.domains), pairs, *counts, f'pixels: {recipe.pixels}'))}\n"
+        f"{recipe.how_large}, {here}; licence: {recipe.licence}"
+    )
 
 
 def datasets_json() -> list[dict[str, Any]]:
@@ -137,16 +134,6 @@ def _list(title: str, lines: list[str]) -> None:
             _say(f"  {line}")
         if len(lines) > MOST_LINES:
             _say(f"  ... and {len(lines) - MOST_LINES} more")
-
-
-def _counts(numbers: tuple[int, ...] | None) -> str:
-    return (
-        "-"
-        if numbers is None
-        else " + ".join(str(n) for n in dict.fromkeys(numbers))
-        if len(set(numbers)) > 1
-        else str(numbers[0])
-    )
 
 
 def _say(line: str, style: str | None = None) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
 from i2ibench import scoring, show_assets
+from i2ibench.columns import Columns
 from i2ibench.metrics.catalog import METRICS
 
 if TYPE_CHECKING:
@@ -51,17 +51,13 @@ def to_json(scores: Scores) -> dict[str, Any]:
 
 def _table(scores: Scores, protocol: Protocol) -> None:
     console = Console()
-    view = Table(header_style="bold")
-    view.add_column("metric", no_wrap=True)
-    view.add_column("value", justify="right", no_wrap=True)
-    view.add_column("95% interval", no_wrap=True)
-    view.add_column("of")
+    rows = []
     for name, value in scores.values.items():
         arrow = "↑" if METRICS[name].higher_is_better else "↓"
         found = scores.intervals.get(name)
         reach = f"{found['low']:.5g} to {found['high']:.5g}" if found else ""
-        view.add_row(Text(f"{protocol.title(name)} {arrow}"), f"{value:.5g}", reach, found["kind"] if found else "")
-    console.print(view)
+        rows.append((f"{protocol.title(name)} {arrow}", f"{value:.5g}", reach, found["kind"] if found else ""))
+    console.print(Columns(("metric", "value", "95% interval", "of"), rows, right=("value",)))
     stamp = scores.stamp
     lines = [f"protocol {stamp['name']}, key {stamp['key']}, on {stamp['device']} (--json: all of its stamp)"]
     for names, facts in shared(stamp["metrics"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shlex
@@ -91,6 +92,15 @@ def test_the_reference_is_made_of_docstrings(site: Path) -> None:
     ):
         assert f">{said}<" in page or f".{said}" in page, said
     assert "one row per trial and metric" in page
+
+
+def test_nothing_that_a_table_says_is_taken_for_markup(site: Path) -> None:
+    source, page = (DOCS / "data.md").read_text("utf-8"), (site / "data.html").read_text("utf-8")
+    text = html.unescape(re.sub(r"<[^>]*>", "", page))
+    braces = [found for found in re.findall(r"{[^{}]*: [^{}]*}", source) if "`" not in found]
+    assert "{name: ..., its keys}" in braces
+    assert [found for found in braces if found not in text] == []
+    assert "<" not in re.sub(r"`[^`]*`", "", source)  # a browser would look for such an element
 
 
 def test_what_the_tutorials_tell_to_do_works(

@@ -53,7 +53,7 @@ class FileParams(SourceParams):
     labels: str | None = Field(
         None,
         description="class of each image: a CSV file of name,class (relative to the benchmark file); or, of a folder, "
-        "folders (trainA/<class>/...)",
+        "folders (trainA/CLASS/...)",
     )
 
     _colours = field_validator("palette", mode="before")(colours)

@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 
 from i2ibench.plan import BOOKKEEPING
 from i2ibench.report.board import Board, Column, Row
-from i2ibench.report.drawing import SHOWN, Drawing, joined_rows, listed, log_axis, reference_lines, shorten
+from i2ibench.report.drawing import (
+    SHOWN,
+    Drawing,
+    joined_rows,
+    legend_columns,
+    listed,
+    log_axis,
+    reference_lines,
+    shorten,
+)
 from i2ibench.report.style import Looks, figure, house
 
 if TYPE_CHECKING:
@@ -31,7 +40,7 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
             _panel(across[0], column, lines, "training steps", looks)
             _panel(across[1], column, [_by_time(line) for line in lines], "training time (s)", looks)
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
+        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels), 4))
     names = [f"{line[0][1].method} ({', '.join(f'{steps:,.0f}' for steps, _ in line)} steps)" for line in lines]
     return Drawing(
         f"budget-{board.slug}",
@@ -68,7 +77,7 @@ def images(board: Board, boards: Sequence[Board], plan: Plan, looks: Looks) -> D
             reference_lines(ax, column, board.references, named=True)
             ax.set_ylabel("")
         handles, names = axes[0].get_legend_handles_labels()
-        drawing.legend(handles, names, loc="outside upper center", ncols=min(6, len(names)))
+        drawing.legend(handles, names, loc="outside upper center", ncols=legend_columns(len(names)))
     sizes = listed([f"{n:,.0f}" for n, _ in family])
     return Drawing(
         f"images-{board.slug}",

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from i2ibench.report.board import Board, Column
-from i2ibench.report.drawing import SHOWN, Drawing, left_out, listed, log_axis, reference_lines, shorten
+from i2ibench.report.drawing import SHOWN, Drawing, left_out, legend_columns, listed, log_axis, reference_lines, shorten
 from i2ibench.report.style import RULE, TERM_COLOURS, Looks, figure, house
 
 PLAYER_STYLES = ("-", "--", ":", "-.")
@@ -52,9 +52,11 @@ def _curve_panel(ax: Axes, label: str, points: pd.DataFrame, looks: Looks) -> No
         for j, (term, group) in enumerate(points[points["player"] == player].groupby("term", sort=False)):
             table = _smooth(group.pivot_table(index="step", columns="seed", values="value"))
             colour, style = TERM_COLOURS[j % len(TERM_COLOURS)], PLAYER_STYLES[i % len(PLAYER_STYLES)]
+            dot = "." if len(table) == 1 else None  # of one point there is no line to see
             ax.plot(
-                table.index, table.mean(axis=1), color=colour, linestyle=style, linewidth=1.5, label=f"{player}: {term}"
-            )
+                table.index, table.mean(axis=1), color=colour, linestyle=style, marker=dot, linewidth=1.5,
+                label=f"{player}: {term}",
+            )  # fmt: skip
             if table.shape[1] > 1:
                 ax.fill_between(
                     table.index, table.min(axis=1), table.max(axis=1), color=colour, alpha=0.15, linewidth=0
@@ -136,7 +138,7 @@ def metrics(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
             if not column.higher_is_better and own["value"].min() > 0:
                 log_axis(across[0].yaxis, "{:g}".format, own["value"].min(), own["value"].max())
         handles, names = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, names, loc="outside upper center", ncols=min(6, len(names)))
+        drawing.legend(handles, names, loc="outside upper center", ncols=legend_columns(len(names)))
     return Drawing(
         f"progress-{board.slug}",
         "Scores while training",

@@ -75,7 +75,7 @@ def log_axis(axis: Axis, text: Callable[[float], str], low: float, high: float) 
     """A logarithmic axis with ticks that can be read: decades alone where there are many, 1-2-5 steps where few."""
     if high < 1.02 * low:  # one value: a scale has nothing to say
         axis.set_major_locator(FixedLocator([low]))
-        axis.set_major_formatter(lambda value, _: text(value))
+        axis.set_major_formatter(lambda value, _: text(float(f"{value:.3g}")))
         return
     axis._set_axes_scale("log")  # type: ignore[attr-defined]
     if high / low > 4:
@@ -113,6 +113,11 @@ def joined_rows(ax: Axes, score: Column, points: Sequence[tuple[float, Row]], na
     ax.plot(xs, means, color=colour, marker=marker, markeredgecolor="white", markersize=8, label=name)
     ax.vlines(xs, *zip(*spans, strict=True), color=colour, linewidth=1.2)
     return xs
+
+
+def legend_columns(entries: int, most: int = 6) -> int:
+    """How many columns let a legend fill its lines evenly: 7 entries are 4 and 3, and not 2 under the first of 6."""
+    return math.ceil(entries / math.ceil(entries / most)) if entries else 1
 
 
 def shorten(words: str, limit: int = 26) -> str:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from i2ibench.report.board import Board, Column, Published, Row
-from i2ibench.report.drawing import Drawing, left_out, listed, shorten, top
+from i2ibench.report.drawing import Drawing, left_out, legend_columns, listed, shorten, top
 from i2ibench.report.style import INK, MUTED, REFERENCE_COLOUR, RULE, Looks, figure, house
 from i2ibench.statistics import rank_correlation
 
@@ -175,7 +175,7 @@ def agreement(board: Board, looks: Looks) -> Drawing | None:
         for ax in axes.flat[len(pairs) + heat :]:
             ax.set_visible(False)
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=min(6, len(labels)))
+        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels)))
     said = [
         f"{a.title} and {b.title} {rho:.2f} (n = {n} methods)"
         for a, b in itertools.combinations(columns, 2)
@@ -200,12 +200,13 @@ def _mean(row: Row, column: Column) -> float:
 def _agreement_panel(
     ax: Axes, a: Column, b: Column, rows: Sequence[Row], references: Sequence[Row], looks: Looks, rho: tuple[float, int]
 ) -> None:
+    hollow = {row.label: "oDs^"[i % 4] for i, row in enumerate(references)}
     for row in (*rows, *references):
         x, y = _mean(row, a), _mean(row, b)
         if math.isfinite(x) and math.isfinite(y):
             colour = looks.colours[row.label]
             ax.plot(
-                x, y, linestyle="none", marker="o" if row.reference else looks.markers[row.label], markersize=9,
+                x, y, linestyle="none", marker=hollow.get(row.label, looks.markers[row.label]), markersize=9,
                 color="white" if row.reference else colour, markeredgecolor=colour if row.reference else "white",
                 label=shorten(row.label), zorder=2 if row.reference else 3,
             )  # fmt: skip
@@ -226,3 +227,4 @@ def _correlations(ax: Axes, columns: Sequence[Column], means: Mapping[str, np.nd
     ax.set_title("Rank correlation of all scores")
     ax.tick_params(labelsize=8.5)
     ax.set_xticklabels(ax.get_xticklabels(), rotation=30, ha="right")
+    ax.tick_params(axis="y", rotation=0)

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from i2ibench.report.board import Board, Row
-from i2ibench.report.drawing import SHOWN, Drawing, joined_rows, listed, log_axis, reference_lines, shorten
+from i2ibench.report.drawing import (
+    SHOWN,
+    Drawing,
+    joined_rows,
+    legend_columns,
+    listed,
+    log_axis,
+    reference_lines,
+    shorten,
+)
 from i2ibench.report.style import Looks, figure, house
 
 if TYPE_CHECKING:
@@ -62,7 +71,7 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
                 reference_lines(ax, column, board.references, named=column is columns[-1])
                 ax.set(title=f"{column.title} {column.arrow}", xlabel=title, ylabel=column.direction)
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
+        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels), 4))
     names = [f"{line.name} ({line.key} {', '.join(f'{value:g}' for value in line.rows)})" for line in lines]
     return Drawing(
         f"steps-{board.slug}",

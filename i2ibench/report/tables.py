@@ -123,7 +123,7 @@ def _markdown_table(board: Board) -> str:
     rows = [
         [
             _name(row),
-            f"{row.mean_rank:.2g}" if row.mean_rank is not None else DASH,
+            f"{row.mean_rank:.1f}" if row.mean_rank is not None else DASH,
             *(cell(row, column) for column in board.columns),
             row.state.upper() if row.state != "done" else f"{row.seeds_done}/{row.seeds}" if row.seeds else DASH,
         ]
@@ -145,7 +145,7 @@ def _name(row: Row) -> str:
 
 def _markdown_notes(board: Board) -> str:
     notes = [
-        f"{ranking_note(board)} Means over seeds ± half-width of the 95 % Student t interval; the best mean of each "
+        f"{ranking_note(board)} Means over seeds ± half-width of the 95% Student t interval; the best mean of each "
         "score is bold, what was tested and does not differ from it significantly is italic. "
         "Rows in italics are references that bound the scale; they are not ranked."
     ]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from i2ibench.report.board import Board, Column, Row
-from i2ibench.report.drawing import Drawing, left_out, listed, log_axis, reference_lines, shorten, top
+from i2ibench.report.drawing import Drawing, left_out, legend_columns, listed, log_axis, reference_lines, shorten, top
 from i2ibench.report.style import INK, Looks, figure, house
 from i2ibench.statistics import Summary, pareto
 
@@ -23,7 +23,7 @@ def tradeoff(board: Board, looks: Looks) -> Drawing | None:
     wanted = ("lpips", "kid" if any(c.unsound for c in board.scores) else "fid")
     scores = sorted(board.scores, key=lambda column: (column.unsound, column.name not in wanted))[:2]
     scores = [column for column in scores if any(row.cells.get(column.name) for row in rows)]
-    if not costs or not scores:
+    if len(rows) < 2 or not costs or not scores:  # one method has nothing to trade against
         return None
     fronts: list[str] = []
     with house():
@@ -35,10 +35,10 @@ def tradeoff(board: Board, looks: Looks) -> Drawing | None:
                 fronts.append(f"{score.title} and {cost.title.lower()}: {listed(front)}")
             line[0].set_ylabel(f"{score.title} {score.arrow}")
         for ax, cost in zip(axes[-1], costs, strict=True):
-            unit = f" ({cost.unit}, log)" if cost.unit else " (log)"
+            unit = f" ({cost.unit}, log)" if cost.unit not in ("", "1/s") else " (log)"  # "img/s" says it already
             ax.set_xlabel(f"{cost.title}{unit} {cost.arrow}")
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=min(6, len(labels)))
+        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels)))
     return Drawing(
         f"tradeoff-{board.slug}",
         "Cost against quality",

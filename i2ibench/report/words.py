@@ -153,11 +153,32 @@ def summary(boards: Sequence[Board]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def not_run(board: Board) -> str:
+    """The rows whose trials are still to come, as a list; with their seeds where others of the row are there."""
+    waiting: dict[str, list[str]] = {}
+    for problem in board.problems:
+        if problem.state == "missing":
+            waiting.setdefault(problem.label, []).append(str(problem.seed))
+    planned = {row.label: row.seeds for row in (*board.rows, *board.references)}
+    return (
+        listed(
+            [
+                label if len(seeds) == planned.get(label) else f"{label} (seed{'s' * (len(seeds) > 1)} {listed(seeds)})"
+                for label, seeds in waiting.items()
+            ]
+        )
+        if waiting
+        else ""
+    )
+
+
 def seeds_note(board: Board) -> str:
     """How wide an interval is for so many seeds, or that there is none."""
     sizes = sorted(
         {s.n for row in board.rows for c in board.scores if (s := row.cells.get(c.name)) is not None and s.n > 1}
     )
+    if not any(row.cells.get(c.name) for row in board.rows for c in board.scores):
+        return ""
     if not sizes:
         own = " In its place stands how far other test images might move the score." if any(
             row.intervals for row in board.rows
@@ -200,6 +221,11 @@ def _range(numbers: Iterable[int]) -> str:
 def p_value(p: float | None) -> str:
     """A p-value as papers give it."""
     return DASH if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_said(p: float) -> str:
+    """The same in a sentence: p < 0.001, or p = 0.020."""
+    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
 
 
 def verdict(one: Comparison) -> str:

@@ -68,7 +68,8 @@ def simulated(file: Path, options: Mapping[str, Any]) -> None:
         rows.append((nodes, duration(found.makespan), duration(found.bound), used, f"{spent:.1f}"))
         nodes //= 2
     console.print(f"{len(left)} trials on nodes of {chosen.gpus_per_node} GPUs and {chosen.cpus_per_node} cores:")
-    table(("nodes", "makespan", "at least", "in use", "GPU hours"), rows)
+    header = ("nodes", "makespan", "at least", "in use", "GPU hours")
+    table(header, rows, right=header)
     trained = [spec for spec in left if spec.trained]
     measured = sum(estimates.measured(spec) for spec in trained)
     guessed = " The others are guessed: run a few trials first." if measured < len(trained) else ""

@@ -16,11 +16,11 @@ import numpy as np
 from rich import filesize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from i2ibench import benchmark, executors, loopback, scoring, show_assets
 from i2ibench.anysize import Fit
 from i2ibench.benchmark import Summary
+from i2ibench.columns import Columns
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
 from i2ibench.store import Store
@@ -155,12 +155,13 @@ def retrain(
         print(f"i2ibench: {line}", file=sys.stderr)
     print(f"benchmark: {file}")
     summary = benchmark.run(file, executor=executor)
-    table = Table("data", "score", "before", "after", "images", "p", "verdict")
+    rows = []
     for one in retraining.changes(file, names):
         verdict = "not tested" if one.p is None else f"{one.better} is better" if one.better else "not told apart"
         p = "-" if one.p is None else f"{one.p:.3g}"
-        table.add_row(one.data, one.title, f"{one.before:.5g}", f"{one.after:.5g}", str(one.images or "-"), p, verdict)
-    Console().print(table)
+        rows.append((one.data, one.title, f"{one.before:.5g}", f"{one.after:.5g}", one.images or "-", p, verdict))
+    numbers = ("before", "after", "images", "p")
+    Console().print(Columns(("data", "score", *numbers, "verdict"), rows, right=numbers))
     print(f"retrained: {retraining.retrained(file, names)}")
     return summary
 

@@ -158,7 +158,8 @@ def draw(windows: Sequence[Window], file: Path) -> None:
                 axes.plot(*zip(*found, strict=True), color=colour, marker=marker, linestyle="")
             axes.axhline(readings[0].threshold, color=colour, linestyle="--", linewidth=1, label=f"threshold of {name}")
         axes.set(xlabel="window (filled: drift)", ylabel="KID against training")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
         drawing.savefig(file)
 

@@ -11,6 +11,7 @@ import pytest
 from i2ibench import frames, learning
 from i2ibench.report import curves, leaderboard
 from i2ibench.report.board import Board
+from i2ibench.report.drawing import legend_columns
 from i2ibench.report.style import Looks
 
 
@@ -62,3 +63,21 @@ def test_gpu_hours_where_all_trained_on_gpus(board: Board) -> None:
     assert curves.metrics(board, points()[:0], looks) is None
     empty = pd.DataFrame(columns=list(learning.COLUMNS))
     assert curves.metrics(board, empty, looks) is None
+
+
+def test_a_loss_of_one_point_is_a_dot(board: Board) -> None:
+    """A line of one point shows nothing: its legend would stand beside an empty panel."""
+    rows = [
+        ("pix2pix", 0, step, step / 9, "generator", term, 1.0, 0.0)
+        for term, steps in (("gan", (40,)), ("l1", (20, 40)))
+        for step in steps
+    ]
+    table = pd.DataFrame(rows, columns=["label", "seed", "step", "seconds", "player", "term", "value", "gpus"])
+    drawing = curves.curves(board, table, Looks(["pix2pix", "VAE"], ["copy", "oracle"]))
+    assert drawing is not None
+    marks = {line.get_label(): line.get_marker() for line in drawing.figure.axes[0].get_lines()}
+    assert (marks["generator: gan"], marks["generator: l1"]) == (".", "None")
+
+
+def test_a_legend_fills_its_lines_evenly() -> None:
+    assert [legend_columns(entries) for entries in (0, 1, 6, 7, 13)] == [1, 1, 6, 4, 5]

@@ -161,6 +161,18 @@ def test_one_seed_shows_the_interval_over_images_in_place_of_that_over_seeds(ben
     assert "how far other test images might move the score" in wording.seeds_note(board)
 
 
+def test_what_is_still_to_come_is_said_in_a_line(benchmark: Any) -> None:
+    benchmark.spec("late", 0)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    assert wording.seeds_note(board) == "", "there is no interval to explain"
+    benchmark.spec("late", 1)
+    benchmark.method("pix2pix", 0.5, seeds=1)
+    benchmark.spec("pix2pix", 1)
+    benchmark.fail(benchmark.spec("broken", 0), "FAILED", "RuntimeError: boom")
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    assert wording.not_run(board) == "late and pix2pix (seed 1)"
+
+
 # -- in a real browser -------------------------------------------------------------------------------------------
 
 Browser = Callable[..., subprocess.CompletedProcess[str]]
@@ -248,6 +260,15 @@ def test_a_browser_draws_it_light_and_dark(
     assert pixels.shape == (1400, 1400)
     assert (np.median(pixels) < 60) == dark
     assert pixels.std() > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [500, 1280])
+def test_tables_and_figures_scroll_and_the_page_does_not(report: Path, browser: Any, width: int) -> None:
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+    browser.call("Page.navigate", url=(report / "index.html").as_uri())
+    browser.wait("document.readyState === 'complete' && document.images.length")
+    assert browser.value("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.slow

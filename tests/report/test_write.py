@@ -101,7 +101,7 @@ def test_nothing_done_yet_is_a_report_too(benchmark: Any, tmp_path: Path) -> Non
     text = page.read_text(encoding="utf-8")
     assert "there are not yet two methods with scores to compare" in text
     assert "0 of 2 trials finished" in text
-    assert "not run yet" in text
+    assert "Not run yet: pix2pix and copy." in text
 
 
 def test_any_label_can_be_drawn(benchmark: Any, tmp_path: Path) -> None:

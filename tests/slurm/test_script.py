@@ -181,7 +181,7 @@ def test_a_plan_is_simulated_on_fewer_and_fewer_nodes(
     code, out, _ = command_line("plan", benchmark_file(), "--simulate", "--nodes", 4, "--gpus-per-node", 2)
     assert code == 0
     assert "2 trials on nodes of 2 GPUs and 8 cores" in out
-    assert re.findall(r"^│ (\d+) ", out, re.MULTILINE) == ["4", "2", "1"]
+    assert re.findall(r"^ *(\d+)  +\d+:", out, re.MULTILINE) == ["4", "2", "1"]
     assert "Lengths of 0 of 1 trainings" in out
 
 
