@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from i2ibench.data import pixels
-from i2ibench.data.files import existing
 from i2ibench.data.folder import image_files
+from i2ibench.data.paths import existing
 from i2ibench.data.resize import imresize
 from i2ibench.errors import I2IBenchError
 from i2ibench.metrics.images import psnr_values, ssim_values

@@ -14,10 +14,12 @@ import numpy as np
 
 from i2ibench.data import pixels
 from i2ibench.data.cache import cores
-from i2ibench.data.files import Files, Item, entries, read
+from i2ibench.data.files import Files
 from i2ibench.data.folder import Folder, FolderParams, layouts
 from i2ibench.data.images import Progress
+from i2ibench.data.items import Item, read
 from i2ibench.data.lists import List, ListParams
+from i2ibench.data.paths import entries
 from i2ibench.data.shards import ShardParams, WebDataset
 from i2ibench.errors import DataError, absent
 

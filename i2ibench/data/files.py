@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from i2ibench.data import pixels
 from i2ibench.data.cache import cores, digests
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
+from i2ibench.data.items import Item, extent, read
 from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
+from i2ibench.data.paths import expand
 from i2ibench.data.ragged import Ragged
 from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
 from i2ibench.data.tasks import AnyTask, SuperResolve
-from i2ibench.errors import DataError, absent
+from i2ibench.errors import DataError
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
@@ -65,32 +64,6 @@ class FileParams(SourceParams):
     @property
     def own_sizes(self) -> bool:
         return self.test_size == "own"
-
-
-class Item(NamedTuple):
-    """Where one image is: a file, half of one ("a" left, "b" right), or `length` bytes of a shard from `offset` on.
-
-    `folder` is its class, where folders are classes.
-    """
-
-    path: Path
-    half: str | None = None
-    member: str | None = None
-    offset: int = 0
-    length: int = -1
-    folder: str = ""
-
-    @property
-    def name(self) -> str:
-        """What the report calls it."""
-        if self.member is not None:
-            return self.member
-        return f"{self.folder}/{self.path.stem}" if self.folder else self.path.stem
-
-    @property
-    def place(self) -> str:
-        """The file or shard member, for messages."""
-        return str(self.path) if self.member is None else f"{self.path}: {self.member}"
 
 
 class Files(Source):
@@ -205,7 +178,7 @@ class Files(Source):
                 if view not in views:
                     part = pixels.half(image, item.half, item.place)
                     seen = self._fitted(part, size, item.place, label_map=label_map)
-                    views[view] = task.pair(seen, _seed(item, found[item.path])) if task else seen
+                    views[view] = task.pair(seen, item.seed(found[item.path])) if task else seen
                 made = views[view]
                 arrays[name][i][...] = made if isinstance(made, np.ndarray) else made[self._side(name)]
 
@@ -261,28 +234,6 @@ class Files(Source):
         return int((name[-1] == "b") == (self.params.direction == "AtoB"))
 
 
-def read(item: Item) -> Image:
-    """The whole image of an item, as RGB."""
-    return pixels.read(item.path) if item.member is None else pixels.decode(_content(item), item.place)
-
-
-def extent(item: Item) -> tuple[int, int]:
-    """Height and width of the image of an item, from its header."""
-    file = item.path if item.member is None else io.BytesIO(_content(item))
-    height, width = pixels.extent(file, item.place)
-    return height, width // 2 if item.half else width
-
-
-def _content(item: Item) -> bytes:
-    """The bytes of a member of a shard."""
-    try:
-        with item.path.open("rb") as shard:
-            shard.seek(item.offset)
-            return shard.read(item.length)
-    except OSError as error:
-        raise DataError(f"{item.path}: cannot be read ({error.strerror})") from None
-
-
 def _require_equal_sizes(lists: dict[str, list[Item]], arrays: dict[str, np.ndarray | Ragged]) -> None:
     """Raise DataError if the two test images of a pair, at their own sizes, differ in theirs."""
     a, b = arrays["test_a"], arrays["test_b"]
@@ -294,18 +245,6 @@ def _require_equal_sizes(lists: dict[str, list[Item]], arrays: dict[str, np.ndar
                 f"{lists['test_a'][i].place} has {one[1]} x {one[0]} pixels and {lists['test_b'][i].place} "
                 f"{other[1]} x {other[0]}: pairs at their own sizes (test_size: own) need images of one size"
             )
-
-
-def held_out(name: str, share: float) -> bool:
-    """Whether an image is a test image, by the hash of its name: the same whatever other images there are."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 < share
-
-
-def existing(folder: Path) -> Path:
-    """The folder itself. Raises DataError if it is not there, or is no folder."""
-    if not folder.is_dir():
-        raise DataError(absent(folder, "folder"))
-    return folder
 
 
 def require_task(path: Path, params: FileParams) -> None:
@@ -320,24 +259,6 @@ def refuse_task_of_several(params: FileParams) -> None:
         raise DataError(f"task {params.task.name} makes pairs from the images of one domain: name two `domains`")
 
 
-def expand(path: str) -> Path:
-    """A path with ~ and $VARIABLES filled in."""
-    try:
-        return Path(Template(path).substitute(os.environ)).expanduser()
-    except KeyError as error:
-        raise DataError(f"path {path!r}: the environment variable {error.args[0]} is not set") from None
-    except (ValueError, RuntimeError) as error:
-        raise DataError(f"path {path!r}: {error} (write $$ for a dollar sign)") from None
-
-
-def entries(folder: Path) -> list[Path]:
-    """What a folder holds."""
-    try:
-        return list(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
-
-
 def _looked_up(known: dict[str, str], items: list[Item], file: Path) -> list[str]:
     """The class of each image by its name, or by its folder and name ("trainA/1") where names are not enough."""
     found = [known.get(f"{item.path.parent.name}/{item.name}", known.get(item.name)) for item in items]
@@ -345,8 +266,3 @@ def _looked_up(known: dict[str, str], items: list[Item], file: Path) -> list[str
     if lonely:
         raise DataError(f"{file}: has no class for {few(lonely)} of {items[0].path.parent}; add a line for each")
     return [name for name in found if name is not None]
-
-
-def _seed(item: Item, digest: str) -> int:
-    """A seed that depends on the image's bytes alone: the same for every method, run and machine."""
-    return int.from_bytes(hashlib.sha256(f"{digest}|{item.half}|{item.member}".encode()).digest()[:8], "big")

@@ -9,18 +9,10 @@ from typing import Literal
 from pydantic import Field
 
 from i2ibench.data import pixels
-from i2ibench.data.files import (
-    FileParams,
-    Files,
-    Item,
-    entries,
-    existing,
-    expand,
-    held_out,
-    refuse_task_of_several,
-    require_task,
-)
+from i2ibench.data.files import FileParams, Files, refuse_task_of_several, require_task
+from i2ibench.data.items import Item, held_out
 from i2ibench.data.labels import few
+from i2ibench.data.paths import entries, existing, expand
 from i2ibench.data.source import DomainParams
 from i2ibench.errors import DataError
 from i2ibench.registry import did_you_mean

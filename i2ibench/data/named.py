@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from i2ibench.data import fetch
-from i2ibench.data.files import FileParams, Files, Item, expand
+from i2ibench.data.files import FileParams, Files
 from i2ibench.data.folder import image_files
+from i2ibench.data.items import Item
+from i2ibench.data.paths import expand
 from i2ibench.data.recipes import Recipe, recipes
 from i2ibench.data.source import DomainParams
 from i2ibench.errors import DataError, absent

@@ -10,8 +10,10 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from i2ibench.data import pixels
-from i2ibench.data.files import FileParams, Files, Item, entries, existing, expand, require_task
+from i2ibench.data.files import FileParams, Files, require_task
+from i2ibench.data.items import Item
 from i2ibench.data.labels import few
+from i2ibench.data.paths import entries, existing, expand
 from i2ibench.errors import DataError
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from i2ibench import benchmark, registry
 from i2ibench.config import Resources, Training
-from i2ibench.data.files import expand
+from i2ibench.data.paths import expand
 from i2ibench.data.source import SourceParams
 from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError, absent
 from i2ibench.spec import TrialSpec
