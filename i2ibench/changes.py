@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from i2ibench import frames, statistics
+from i2ibench.costs import COSTS
 from i2ibench.plan import BOOKKEEPING
 from i2ibench.record import Recorded
 
@@ -49,7 +50,7 @@ class CostChange:
 
     data: str
     label: str
-    cost: str  # a name of `frames.COSTS`
+    cost: str  # a name of `costs.COSTS`
     values: tuple[float | None, ...]
 
 
@@ -65,8 +66,8 @@ class Compared:
 
     @property
     def cost_names(self) -> list[str]:
-        """The costs that some row has, as `frames.COSTS` has them."""
-        return [name for name in frames.COSTS if any(one.cost == name for one in self.costs)]
+        """The costs that some row has, as `costs.COSTS` has them."""
+        return [name for name in COSTS if any(one.cost == name for one in self.costs)]
 
     @property
     def costs_by_row(self) -> dict[tuple[str, str], dict[str, tuple[float | None, ...]]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from i2ibench.costs import COSTS, gpus_held
 from i2ibench.errors import I2IBenchError
 from i2ibench.metrics.catalog import METRICS
 
@@ -23,34 +23,6 @@ if TYPE_CHECKING:
 class ResultsError(I2IBenchError):
     """Results that cannot stand in one table."""
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What a method costs: `name` is the key in result.json, `unit` what its numbers are in."""
-
-    name: str
-    title: str
-    unit: str
-    higher_is_better: bool
-    description: str
-
-
-COSTS: dict[str, Cost] = {
-    cost.name: cost
-    for cost in (
-        Cost("parameters", "Parameters", "", False, "trainable parameters of all players together"),
-        Cost(
-            "train_seconds",
-            "Training",
-            "s",
-            False,
-            "wall-clock time of training, on the hardware named under Provenance",
-        ),
-        Cost("images_per_second", "Train img/s", "1/s", True, "training images per second"),
-        Cost("translate_images_per_second", "Translate img/s", "1/s", True, "test images translated per second"),
-        Cost("peak_memory_mb", "Peak memory", "MB", False, "most memory held while training (device memory on a GPU)"),
-    )
-}
 
 COLUMNS = (
     "data", "label", "method", "reference", "seed", "trial", "state", "reason", "log", "flags",
@@ -167,34 +139,6 @@ def bounds(plan: Plan, store: Store) -> dict[str, dict[str, dict[str, float]]]:
         for metric, limits in scores.get("bounds", {}).items():
             found.setdefault(spec.data, {}).setdefault(metric, limits)
     return found
-
-
-def time_spent(plan: Plan, store: Store) -> dict[str, float]:
-    """Seconds of training over all trials, each training once, by the kind of device: wall clock and device time.
-
-    Device time is wall time times the share of a GPU that the trial had, or its cores on a CPU.
-    """
-    trainings: dict[str, tuple[str, float, float]] = {}
-    for spec in plan.trials:
-        cost = (store.trial(spec.id).result() or {}).get("cost", {})
-        if "train_seconds" in cost:
-            device = str(cost.get("device", "cpu"))
-            share = gpus_held(spec, cost) or spec.resources["cpus"]
-            trainings[spec.trained_as] = device, cost["train_seconds"], cost["train_seconds"] * share
-    spent: dict[str, float] = {}
-    for device, wall, used in trainings.values():
-        unit = "GPU" if device == "cuda" else "core"
-        spent["wall clock of all trainings, added up"] = spent.get("wall clock of all trainings, added up", 0.0) + wall
-        spent[f"{unit} time"] = spent.get(f"{unit} time", 0.0) + used
-    return spent
-
-
-def gpus_held(spec: TrialSpec, cost: Mapping[str, Any]) -> float:
-    """GPUs that a training held, 0 on a CPU; where the share was found while it ran (`auto`), one is counted."""
-    if cost.get("device") != "cuda":
-        return 0.0
-    asked = cost.get("gpus", spec.resources["gpus"])
-    return float(asked) if isinstance(asked, int | float) else 1.0
 
 
 def curves(plan: Plan, store: Store, data: str | None = None, labels: Collection[str] | None = None) -> pd.DataFrame:

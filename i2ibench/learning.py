@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from i2ibench.frames import gpus_held, refuse_mixing
+from i2ibench.costs import gpus_held
+from i2ibench.frames import refuse_mixing
 
 if TYPE_CHECKING:
     from i2ibench.plan import Plan

@@ -194,7 +194,7 @@ class _RecordedTrial(Trial):
     def points(self, key: str) -> dict[int, dict[str, Any]]:
         return {}
 
-    def outputs(self) -> np.ndarray | None:
+    def images(self, name: str) -> None:
         return None
 
     def state(self, key: str, metrics: list[str] | tuple[str, ...] = ()) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from i2ibench.frames import COSTS
+from i2ibench.costs import COSTS
 from i2ibench.report.tables import DASH, amount
 from i2ibench.report.words import p_value, verdict
 from i2ibench.show import console, table

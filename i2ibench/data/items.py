@@ -40,7 +40,7 @@ class Item(NamedTuple):
         return str(self.path) if self.member is None else f"{self.path}: {self.member}"
 
     def seed(self, digest: str) -> int:
-        """For what a task leaves to chance: the same on any machine, as it hangs on the bytes of the file (`digest`)."""
+        """For what a task leaves to chance: the same on any machine, as it hangs on the bytes of the file alone."""
         told = f"{digest}|{self.half}|{self.member}"
         return int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from i2ibench import statistics
-from i2ibench.frames import COSTS
+from i2ibench.costs import COSTS
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.report.board import Board, Column, Interval, Note, Problem, Row
 from i2ibench.report.drawing import listed

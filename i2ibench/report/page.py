@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from i2ibench import __version__, frames
+from i2ibench import __version__, costs, frames
 from i2ibench.report import significance, words
 from i2ibench.report.board import Board
 from i2ibench.report.drawing import Saved, listed
@@ -78,7 +78,7 @@ def render(
         name=plan.name,
         live=live,
         compared=compared,
-        costs=frames.COSTS,
+        costs=costs.COSTS,
         curves=(folder.parent / "curves.csv").exists(),
         version=__version__,
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
@@ -108,7 +108,7 @@ def render(
         diffs=provenance.pop("git.diff", {}),
         provenance=provenance,
         seeds=sorted({spec.seed for spec in plan.trials}),
-        time={what: duration(seconds) for what, seconds in frames.time_spent(plan, store).items()},
+        time={what: duration(seconds) for what, seconds in costs.time_spent(plan, store).items()},
         yaml=plan.text,
         file=Path(plan.file).name,
         command=command or f"i2ibench report {shlex.quote(frames.shown(Path(plan.file)))}",
