@@ -25,7 +25,8 @@ from i2ibench.data.folder import image_files
 from i2ibench.data.resize import imresize, resample, to_bytes
 from i2ibench.errors import I2IBenchError
 from i2ibench.metrics.images import psnr_values, ssim_values
-from i2ibench.metrics.luminance import luminance, psnr, psnr_y_values, ssim, ssim_y_values
+from i2ibench.metrics.luminance import luminance, psnr, psnr_y_values, ssim_y_values
+from i2ibench.metrics.ssim import ssim
 
 GREY = ("1", "L", "I;16")  # Pillow's modes of files with one channel
 
