@@ -145,7 +145,7 @@ def report(
     if not redraw and whole and stamp.exists() and stamp.read_text(encoding="utf-8") == drawn_from:
         return page
     require_writable(folder, "reports")
-    from i2ibench.report import write  # pandas and matplotlib take a second to import
+    from i2ibench.report import write  # pandas and seaborn take a second to import
 
     images = {label: cache.load(entry.source, store.data_cache) for label, entry in the_plan.data.items()}
     options = [f"--protocol {shlex.quote(protocol)}"] if protocol else []

@@ -22,8 +22,8 @@ def test_import_contracts_hold() -> None:
     [
         ("import i2ibench", "torch ray pandas numpy pydantic typer"),
         ("import i2ibench.cli", "torch ray pandas numpy pydantic"),
-        ("from i2ibench import benchmark; benchmark.load('benchmark.yaml')", "torch ray pandas matplotlib numpy scipy"),
-        ("import i2ibench.report, i2ibench.frames, i2ibench.statistics", "torch ray scipy.stats"),
+        ("from i2ibench import benchmark; benchmark.load('benchmark.yaml')", "torch ray pandas seaborn numpy scipy"),
+        ("import i2ibench.report, i2ibench.frames, i2ibench.statistics", "torch ray"),
         ("import i2ibench.trial", "ray pandas"),
     ],
 )

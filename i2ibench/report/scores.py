@@ -7,17 +7,15 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
 from i2ibench.report.board import Board, Column, Published, Row
 from i2ibench.report.drawing import Drawing, left_out, listed, shorten, top
 from i2ibench.report.style import INK, MUTED, REFERENCE_COLOUR, RULE, Looks, figure, house
 from i2ibench.statistics import rank_correlation
-
-# seaborn's "vlag", in three colours: seaborn takes a second to import.
-OPPOSITE_TO_EQUAL = LinearSegmentedColormap.from_list("opposite-to-equal", ["#a9373b", "#fafafa", "#2369bd"])
 
 
 def scores(board: Board, looks: Looks) -> Drawing | None:
@@ -54,6 +52,15 @@ def scores(board: Board, looks: Looks) -> Drawing | None:
 
 
 def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], published: Sequence[Published], looks: Looks) -> None:
+    points = pd.DataFrame(
+        [
+            (y, row.label, value)
+            for y, row in enumerate(rows)
+            if (cell := row.cells.get(column.name))
+            for value in cell.values
+        ],
+        columns=["row", "label", "value"],
+    )
     for y, row in enumerate(rows):
         if (cell := row.cells.get(column.name)) is None:
             ax.text(
@@ -70,10 +77,10 @@ def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], published: Seque
             ax.vlines(cell.mean, y - 0.32, y + 0.32, color=looks.colours[row.label], linewidth=2.4, zorder=3)
             if row.reference:
                 ax.axvline(cell.mean, color=REFERENCE_COLOUR, linewidth=1, linestyle=":", zorder=1)
-            ax.scatter(
-                cell.values, [y] * len(cell.values), color=looks.colours[row.label],
-                s=52, alpha=0.75, edgecolor="white", linewidth=0.8, zorder=4,
-            )  # fmt: skip
+    sns.scatterplot(
+        points, x="value", y="row", hue="label", palette=looks.colours, ax=ax,
+        s=52, alpha=0.75, edgecolor="white", linewidth=0.8, legend=False, zorder=4,
+    )  # fmt: skip
     names = list(dict.fromkeys(one.name for one in published))  # each a row of its own: its settings are its own
     for one in published:
         if one.metric == column.name:
@@ -126,15 +133,18 @@ def distributions(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]
 def _distribution_panel(
     ax: Axes, column: Column, rows: Sequence[Row], per_image: Mapping[str, Mapping[str, np.ndarray]], looks: Looks
 ) -> None:
+    from scipy.stats import gaussian_kde  # takes a second to import
+
     for y, row in enumerate(rows):
         values = per_image[row.label].get(column.name)
         if values is None:
             continue
         flat = values.ravel()
         if np.ptp(flat) > 0:
+            # As seaborn's violinplot, which takes ten times as long.
             xs = np.linspace(flat.min(), flat.max(), 60)
-            shape = density(flat, xs)
-            half = 0.41 * shape / shape.max()
+            density = gaussian_kde(flat)(xs)
+            half = 0.41 * density / density.max()
             ax.fill_between(xs, y - half, y + half, color=looks.colours[row.label], linewidth=0, alpha=0.45)
         low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75))
         ax.hlines(y, low, high, color=looks.colours[row.label], linewidth=1.6)
@@ -143,15 +153,6 @@ def _distribution_panel(
     ax.set_yticks(range(len(rows)), [shorten(row.label) for row in rows], color=INK)
     ax.grid(axis="y", visible=False)
     ax.xaxis.set_major_locator(MaxNLocator(5))
-
-
-def density(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """How dense values (N,) lie at places (P,), but for a factor: Gaussian kernels of Scott's bandwidth.
-
-    That of `scipy.stats.gaussian_kde`, which takes a second to import.
-    """
-    width = values.std(ddof=1) * len(values) ** -0.2
-    return np.exp(-0.5 * ((places[:, None] - values) / width) ** 2).sum(axis=1)
 
 
 def agreement(board: Board, looks: Looks) -> Drawing | None:
@@ -215,16 +216,13 @@ def _agreement_panel(
 
 def _correlations(ax: Axes, columns: Sequence[Column], means: Mapping[str, np.ndarray]) -> None:
     titles = [column.title for column in columns]
-    table = np.array([[rank_correlation(means[a.name], means[b.name])[0] for b in columns] for a in columns])
-    ax.pcolormesh(table, vmin=-1, vmax=1, cmap=OPPOSITE_TO_EQUAL, edgecolors="white", linewidth=1.5)
-    for (y, x), rho in np.ndenumerate(table):
-        if len(columns) < 10 and math.isfinite(rho):
-            colour = "white" if abs(rho) > 0.6 else INK
-            ax.text(x + 0.5, y + 0.5, f"{rho:.2f}", ha="center", va="center", size=9, color=colour)
-    ax.set(title="Rank correlation of all scores", ylim=(len(columns), 0))
-    ax.grid(visible=False)
-    ax.spines[:].set_visible(False)
+    table = pd.DataFrame(
+        [[rank_correlation(means[a.name], means[b.name])[0] for b in columns] for a in columns], titles, titles
+    )
+    sns.heatmap(
+        table, ax=ax, vmin=-1, vmax=1, cmap="vlag_r", annot=len(columns) < 10, fmt=".2f", linewidths=1.5, square=False,
+        cbar=False, annot_kws={"size": 9}, xticklabels=titles, yticklabels=titles,
+    )  # fmt: skip
+    ax.set_title("Rank correlation of all scores")
     ax.tick_params(labelsize=8.5)
-    places = np.arange(len(columns)) + 0.5
-    ax.set_xticks(places, titles, rotation=30, ha="right")
-    ax.set_yticks(places, titles, va="center")
+    ax.set_xticklabels(ax.get_xticklabels(), rotation=30, ha="right")
