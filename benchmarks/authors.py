@@ -19,8 +19,9 @@ Step = Callable[[], Any]
 def step(method: str, folder: str | None, a: Tensor, b: Tensor, width: int) -> Step:
     """One step of the authors' trainer for images a and b, at their settings but for the networks' `width`.
 
-    `folder` holds a checkout of github.com/taesungp/contrastive-unpaired-translation (cyclegan: the authors' later
-    release of their model) or github.com/NVlabs/MUNIT (munit, unit).
+    `folder` holds a checkout of github.com/junyanz/pytorch-CycleGAN-and-pix2pix (pix2pix),
+    github.com/taesungp/contrastive-unpaired-translation (cyclegan: the authors' later release of their model) or
+    github.com/NVlabs/MUNIT (munit, unit).
     """
     if method not in STEPS or folder is None or not Path(folder).is_dir():
         raise SystemExit(f"--reference authors needs --authors FOLDER, and a method of {', '.join(sorted(STEPS))}")
@@ -41,6 +42,31 @@ def _cyclegan(a: Tensor, b: Tensor, width: int) -> Step:
         preprocess="none",
     )  # fmt: skip
     model = model_of(options)
+
+    def step() -> None:
+        model.set_input({"A": a, "B": b, "A_paths": [], "B_paths": []})
+        model.optimize_parameters()
+
+    return step
+
+
+def _pix2pix(a: Tensor, b: Tensor, width: int) -> Step:
+    networks = importlib.import_module("models.networks")
+    model_of = importlib.import_module("models.pix2pix_model").Pix2PixModel
+
+    def define_generator(*_: Any, **__: Any) -> torch.nn.Module:  # theirs knows U-Nets for 128 and 256 pixels alone
+        halvings = a.shape[-1].bit_length() - 1  # down to one pixel
+        norm = networks.get_norm_layer("batch")
+        return networks.init_net(networks.UnetGenerator(3, 3, halvings, width, norm, use_dropout=True), gpu_ids=device)
+
+    networks.define_G = define_generator
+    device = [0] if a.device.type == "cuda" else []
+    model = model_of(Namespace(
+        beta1=0.5, checkpoints_dir="", direction="AtoB", gan_mode="vanilla", gpu_ids=device, init_gain=0.02,
+        init_type="normal", input_nc=3, isTrain=True, lambda_L1=100.0, lr=2e-4, n_layers_D=3, name="", ndf=width,
+        netD="basic", netG="unet", ngf=width, no_dropout=False, norm="batch", output_nc=3, pool_size=0,
+        preprocess="none",
+    ))  # fmt: skip
 
     def step() -> None:
         model.set_input({"A": a, "B": b, "A_paths": [], "B_paths": []})
@@ -77,5 +103,6 @@ def _nvidia(trainer_name: str) -> Callable[[Tensor, Tensor, int], Step]:
 STEPS: dict[str, Callable[[Tensor, Tensor, int], Step]] = {
     "cyclegan": _cyclegan,
     "munit": _nvidia("MUNIT_Trainer"),
+    "pix2pix": _pix2pix,
     "unit": _nvidia("UNIT_Trainer"),
 }

@@ -31,6 +31,7 @@ class Policy:
     fused: bool = True  # one kernel for Adam's step, in place of torch's loop over the tensors
     batched: bool = True  # `nn.calls`: several calls of a network go through as one batch where that changes nothing
     shared: bool = True  # `nn.shared`: what two turns both need is computed once
+    products: bool = True  # on a CPU: strided convolutions of few pixels are matrix products (i2ibench/nn/strided.py)
 
     @classmethod
     def of(cls, training: Training, device: torch.device) -> Policy:
@@ -48,8 +49,8 @@ class Policy:
 
     @classmethod
     def reference(cls, precision: Literal["fp64", "fp32"] = "fp32") -> Policy:
-        """The plain way, which every other is compared with: nothing batched, shared or fused."""
-        return cls(precision, fused=False, batched=False, shared=False)
+        """The plain way, which every other is compared with: nothing batched, shared, fused or rewritten."""
+        return cls(precision, fused=False, batched=False, shared=False, products=False)
 
     def prepare(self, method: Method) -> None:
         """Bring the method's networks into the policy's type and layout: before options and optimisers are made."""

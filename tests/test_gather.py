@@ -184,7 +184,7 @@ def test_where_all_is_known_nothing_is_written(benchmark_file: Write) -> None:
     assert file.stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize(("entry", "value"), [("scikit-image version", "0.1"), ("gone version", "1"), ("revision", 0)])
+@pytest.mark.parametrize(("entry", "value"), [("numpy version", "0.1"), ("gone version", "1"), ("revision", 0)])
 def test_scores_by_other_versions_are_all_made_anew(benchmark_file: Write, entry: str, value: object) -> None:
     the_plan, store, specs = planned(benchmark_file, "ssim")
     spec = specs["copy"]

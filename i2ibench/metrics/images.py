@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from pytorch_msssim import ms_ssim
 from safetensors.torch import load_file
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import peak_signal_noise_ratio
 
 from i2ibench import assets
 from i2ibench.data.images import ImageSet
 from i2ibench.metrics.features import batches, full_precision, require_finite, to_tensor
 from i2ibench.metrics.protocol import LPIPS_ASSETS
+from i2ibench.metrics.ssim import ssim
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,14 +72,7 @@ def lpips_values(generated: ImageSet, reference: ImageSet, net: str, device: str
 
 def ssim_values(generated: ImageSet, reference: ImageSet) -> np.ndarray:
     """SSIM of each pair with the window of Wang et al. (2004), float64 (N,)."""
-    return np.array(
-        [
-            structural_similarity(
-                b, a, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, channel_axis=-1
-            )
-            for a, b in zip(generated, reference, strict=True)
-        ]
-    )
+    return np.array([ssim(a, b) for a, b in zip(generated, reference, strict=True)])
 
 
 def ms_ssim_values(generated: ImageSet, reference: ImageSet, device: str) -> np.ndarray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from skimage.color import rgb2ycbcr
-from skimage.metrics import structural_similarity
 
 from i2ibench.data.images import ImageSet
 from i2ibench.data.resize import resample, to_bytes
 from i2ibench.metrics.images import PSNR_CAP
+from i2ibench.metrics.ssim import ssim
 
 
 def luminance(image: np.ndarray, border: int) -> np.ndarray:
@@ -25,12 +25,6 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """PSNR of two planes (H, W) in dB against a peak of 255, at most 100."""
     with np.errstate(divide="ignore"):  # identical images
         return min(float(10 * np.log10(255**2 / np.square(np.subtract(a, b, dtype=np.float64)).mean())), PSNR_CAP)
-
-
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """SSIM of two planes (H, W) in 0 to 255: mean over the 11 x 11 Gaussian windows within them (Wang et al. 2004)."""
-    window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    return float(structural_similarity(np.asarray(b, np.float64), np.asarray(a, np.float64), data_range=255, **window))
 
 
 def bicubic(plane: np.ndarray, scale: int, border: int) -> tuple[float, float]:

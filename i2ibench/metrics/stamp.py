@@ -105,11 +105,11 @@ def _pairs(protocol: Protocol, scale: int) -> dict[str, dict[str, Any]]:
             "resize": "none",
             **_versions("lpips", "torch"),
         },
-        "ssim": {**window, **_versions("scikit-image")},
+        "ssim": {**window, **_versions("numpy")},
         "ms_ssim": {**window, "scales": 5, **_versions("pytorch-msssim", "torch")},
         "psnr": psnr,
         "psnr_y": psnr | luminance,
-        "ssim_y": window | luminance | _versions("scikit-image"),
+        "ssim_y": window | luminance | _versions("numpy"),
         "l1": {"unit": "grey levels of 0 to 255", **_versions("numpy")},
     }
 

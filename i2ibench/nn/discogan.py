@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from .strided import Doubling, Halving
+
 
 def _widths(width: int, halvings: int) -> list[int]:
     return [width * min(2**level, 8) for level in range(halvings)]
@@ -24,12 +26,12 @@ class EncoderDecoder(nn.Sequential):
         widths = _widths(width, halvings)
         layers: list[nn.Module] = []
         for level, (outer, inner) in enumerate(pairwise([channels_in, *widths])):
-            layers += [nn.Conv2d(outer, inner, 4, 2, 1, bias=False)]
+            layers += [Halving(outer, inner, bias=False)]
             layers += [nn.BatchNorm2d(inner)] if level else []
             layers += [nn.LeakyReLU(0.2)]
         for inner, outer in pairwise(widths[::-1]):
-            layers += [nn.ConvTranspose2d(inner, outer, 4, 2, 1, bias=False), nn.BatchNorm2d(outer), nn.ReLU()]
-        super().__init__(*layers, nn.ConvTranspose2d(width, channels_out, 4, 2, 1, bias=False), nn.Sigmoid())
+            layers += [Doubling(inner, outer, bias=False), nn.BatchNorm2d(outer), nn.ReLU()]
+        super().__init__(*layers, Doubling(width, channels_out, bias=False), nn.Sigmoid())
 
 
 class FeatureDiscriminator(nn.Module):
@@ -41,9 +43,9 @@ class FeatureDiscriminator(nn.Module):
     def __init__(self, channels: int, width: int = 64, halvings: int = 4) -> None:
         super().__init__()
         widths = _widths(width, halvings)
-        self.first = nn.Sequential(nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2))
+        self.first = nn.Sequential(Halving(channels, width, bias=False), nn.LeakyReLU(0.2))
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(outer, inner, 4, 2, 1, bias=False), nn.BatchNorm2d(inner), nn.LeakyReLU(0.2))
+            nn.Sequential(Halving(outer, inner, bias=False), nn.BatchNorm2d(inner), nn.LeakyReLU(0.2))
             for outer, inner in pairwise(widths)
         )
         self.score = nn.Conv2d(widths[-1], 1, 4, bias=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .attention import SelfAttention
 from .norms import Norm, norm_layer
 from .sizes import unet_depth
+from .strided import Doubling, Halving
 
 
 class UNet(nn.Module):
@@ -50,16 +51,16 @@ class UNet(nn.Module):
         for level, (outer, inner) in enumerate(pairwise(widths)):
             outermost, innermost = level == 0, level == depth - 1
             down: list[nn.Module] = [] if outermost else [nn.LeakyReLU(0.2)]
-            down += [nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
+            down += [Halving(outer, inner, bias)]
             down += [] if outermost or innermost else [norm_layer(norm, inner)]
             down += [SelfAttention(inner)] if attention and level == 2 else []
             self.down.append(nn.Sequential(*down))
 
             joined = inner if innermost else 2 * inner
             if outermost:
-                up = [nn.ReLU(), nn.ConvTranspose2d(joined, channels_out, 4, 2, 1), nn.Tanh()]
+                up = [nn.ReLU(), Doubling(joined, channels_out), nn.Tanh()]
             else:
-                up = [nn.ReLU(), nn.ConvTranspose2d(joined, outer, 4, 2, 1, bias=bias), norm_layer(norm, outer)]
+                up = [nn.ReLU(), Doubling(joined, outer, bias), norm_layer(norm, outer)]
                 up += [nn.Dropout(dropout)] if dropout and 4 <= level < depth - 1 else []
             self.up.append(nn.Sequential(*up))
 

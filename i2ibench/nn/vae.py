@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .functional import full
 from .losses import l1, mse
+from .strided import Doubling, Halving
 
 Gaussian = tuple[Tensor, Tensor]
 Likelihood = Literal["gaussian", "laplace"]
@@ -121,8 +122,8 @@ class LatentUNet(nn.Module):
         self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
         for i, wide in enumerate(widths):
             first, last = i == 0, i == depth - 1
-            down = nn.Conv2d((inputs if first else widths[i - 1]) + latent, wide, 4, 2, 1)
-            up = nn.ConvTranspose2d(wide if last else 2 * wide, outputs if first else widths[i - 1], 4, 2, 1)
+            down = Halving((inputs if first else widths[i - 1]) + latent, wide)
+            up = Doubling(wide if last else 2 * wide, outputs if first else widths[i - 1])
             before = [] if first else [nn.LeakyReLU(0.2)]
             after = [] if first or last else [nn.InstanceNorm2d(wide)]
             self.downs.append(nn.Sequential(*before, down, *after))

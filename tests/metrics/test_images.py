@@ -120,7 +120,7 @@ def test_ssim_equals_scikit_image(generated: np.ndarray, reference: np.ndarray) 
     for value, a, b in zip(values, generated, reference, strict=False):
         settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
         expected = structural_similarity(a, b, data_range=255, channel_axis=-1, **settings)
-        assert value == pytest.approx(expected, abs=1e-6)
+        assert value == pytest.approx(expected, abs=1e-12)
     assert pairs.ssim_values(generated[:3], generated[:3]) == pytest.approx([1, 1, 1])
 
 

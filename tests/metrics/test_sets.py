@@ -57,7 +57,8 @@ def weights_file() -> str:
 
 def agree(ours: Scores, theirs: dict[str, float]) -> None:
     assert ours.values["fid"] == pytest.approx(theirs["frechet_inception_distance"], rel=1e-5)
-    assert ours.values["kid"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=2e-4)
+    rounding = 2e-7  # of theirs in float32, where kernels of about 1 cancel
+    assert ours.values["kid"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=2e-4, abs=rounding)
     assert ours.intervals["kid"]["std"] == pytest.approx(theirs["kernel_inception_distance_std"], rel=2e-3)
     assert ours.values["precision"] == pytest.approx(theirs["precision"], rel=1e-6)
     assert ours.values["recall"] == pytest.approx(theirs["recall"], rel=1e-6)
