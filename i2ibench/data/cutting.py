@@ -65,16 +65,20 @@ class Room:
 
 def as_bytes(cuts: Sequence[Cut], size: int, room: Room, device: torch.device | str = "cpu") -> Tensor:
     """uint8 (N, 3, size, size) on the device, in channels-last memory. Images are mirrored where they arrive."""
-    batch = room.lend((len(cuts), size, size, 3), torch.uint8)
+    device, shape = torch.device(device), (len(cuts), size, size, 3)
+    if device.type == "cpu":
+        batch = room.lend(shape, torch.uint8)
+    else:  # not from the room, which is lent again, perhaps before the copy ends; torch waits until then
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
     for place, cut in zip(batch.numpy(), cuts, strict=True):
         place[...] = cut.pixels  # row by row: a copy from numpy's mirrored view takes thirty times as long
-    batch = batch.to(device)  # not `non_blocking`: the room is lent again, perhaps before such a copy ends
+    batch = batch.to(device, non_blocking=True)
     mirrored = [i for i, cut in enumerate(cuts) if cut.mirrored]
     if batch.device.type == "cpu":
         for i in mirrored:  # one at a time: an index of several is ten times as slow there
             batch[i] = batch[i].flip(1)
     elif mirrored:
-        there = torch.tensor(mirrored, device=device)
+        there = sent(np.array(mirrored), device)
         batch[there] = batch[there].flip(2)
     return batch.permute(0, 3, 1, 2)
 
@@ -99,6 +103,15 @@ def as_floats(cuts: Sequence[Cut], size: int, room: Room, *, channels_last: bool
         np.divide(part, 127.5, out=place, dtype=np.float32)
         np.subtract(place, 1, out=place)
     return batch.permute(0, 3, 1, 2) if channels_last else batch
+
+
+def sent(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """Numbers on a device, on their way when this returns: a copy from pageable memory would wait for all work there.
+
+    Torch keeps what it has page-locked, and lends it again when the copy has ended.
+    """
+    tensor = torch.from_numpy(numbers)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
