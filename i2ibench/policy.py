@@ -44,12 +44,12 @@ class Policy:
         `precision: auto` is bf16 on a GPU that has it, and fp32 everywhere else: on a CPU without AMX bf16 is slower
         (benchmarks/RESULTS.md), and on one with AMX it is there to ask for.
 
-        `compile: auto` is eager mode everywhere: on CPUs compiled networks lose by every measurement, and on GPUs none
-        has been made (`python -m benchmarks.training_step --compile` makes it, and says after how many steps compiling
-        has paid for itself). Where it wins, `auto` may become a rule of the kind of device and the number of steps. To
-        measure within each training would be nearer the mark, but rounding, and so the scores, would then hang on the
-        clock, and the same seed give other numbers on the same machine. `true` where nothing can be compiled is
-        eager mode too, and `eager` says why.
+        `compile: auto` is eager mode everywhere: on CPUs compiled networks lose, or gain nothing that can be told from
+        noise (benchmarks/RESULTS.md), and on GPUs nobody has measured (`python -m benchmarks.training_step --compile`
+        does, and says after how many steps compiling has paid for itself). Where it wins, `auto` may become a rule of
+        the kind of device and the number of steps. To measure within each training would be nearer the mark, but then
+        rounding, and so the scores, would hang on the clock, and one seed give two results on one machine. `true`
+        where nothing can be compiled is eager mode too, and `eager` says why.
         """
         import torch
 
