@@ -16,8 +16,8 @@ import torch
 import torch.nn as tnn
 
 from i2ibench import nn, registry
-from i2ibench.checkpoints import Checkpoints
 from i2ibench.config import Training
+from i2ibench.errors import Interrupted
 from i2ibench.method import Batch, Method, Task, Turn
 from i2ibench.options import Options
 from i2ibench.policy import Policy
@@ -116,27 +116,33 @@ def test_dropout_penalties_and_options_are_those_of_eager_mode(options: dict[str
     assert compiled[1] == pytest.approx(eager[1], rel=1e-3, abs=1e-5)
 
 
-def loop(folder: Path, steps: int) -> Loop:
-    settings = Training(steps=steps, batch_size=2, log_every=1, checkpoint_every=3, compile=True)
+def loop(folder: Path, stop: int | None = None) -> Loop:
+    """A compiled training of 5 steps, that is asked to leave after `stop` of them."""
+    settings = Training(steps=5, batch_size=2, log_every=1, compile=True)
     seed_everything(0)
-    return Loop(Small(Method.Params(), Task(3, 3, 8)), Noise(), settings, Store(folder).trial("t"), CPU, LOG)
+    made = Loop(
+        Small(Method.Params(), Task(3, 3, 8)),
+        Noise(),  # type: ignore[arg-type]
+        settings,
+        Store(folder).trial("t"),
+        CPU,
+        LOG,
+        should_stop=lambda: made.step == stop,
+    )
+    return made
 
 
 @pytest.mark.slow
 def test_a_compiled_training_that_is_resumed_ends_bit_identical(tmp_path: Path) -> None:
-    whole = loop(tmp_path / "whole", 5)
+    whole = loop(tmp_path / "whole")
     outcome = whole.run()
     assert outcome.policy.compile
     assert not outcome.policy.eager
-    cut = loop(tmp_path / "cut", 5)
-    for _ in range(4):
-        cut._one_step()
-        if cut.step == 3:
-            cut._log()
-            cut._save()
-    assert Checkpoints(cut.trial.path / "checkpoints").latest(CPU, LOG)["step"] == 3  # type: ignore[index]
-    resumed = loop(tmp_path / "cut", 5)
+    with pytest.raises(Interrupted):
+        loop(tmp_path / "cut", stop=3).run()
+    resumed = loop(tmp_path / "cut")
     resumed.run()
+    assert [point["step"] for point in resumed.curves] == [1, 2, 3, 4, 5]
     for player in ("generator", "discriminator"):
         theirs = getattr(whole.method, player).state_dict()
         for name, value in getattr(resumed.method, player).state_dict().items():
