@@ -2,6 +2,7 @@
 
     python -m benchmarks.training_step --method cyclegan                       # against Policy.reference()
     python -m benchmarks.training_step --method munit --reference authors --authors FOLDER   # a checkout of their code
+    python -m benchmarks.training_step --method munit --reference eager --compile            # ours, but for compiling
 
 Both sides take steps in turn, in one process, on the same images; the ratio is taken round by round, so that a machine
 whose speed drifts does not spoil it. On a CPU the clock is this process's own processor time, on a GPU its events.
@@ -15,12 +16,14 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
 
 from benchmarks import authors
 from i2ibench import provenance, registry
+from i2ibench.compiling import hindrance
 from i2ibench.config import Training
 from i2ibench.distributed import ALONE, Group
 from i2ibench.method import Batch, Task
@@ -30,7 +33,7 @@ from i2ibench.randomness import seed_everything
 from i2ibench.turns import Turns
 
 Step = Callable[[], Any]
-WARM = 2  # steps before the clock runs: optimiser state, and the choice of algorithms
+WARM = 2  # steps before the clock runs: optimiser state, the choice of algorithms, compiling
 
 
 def ours(
@@ -72,9 +75,7 @@ def seconds(step: Step, times: int, device: torch.device) -> float:
 
 
 def ratios(reference: Step, fast: Step, rounds: int, times: int, device: torch.device) -> tuple[list[float], float]:
-    """Reference / fast in each round, whose order alternates; and the median seconds of one fast step."""
-    for step in (reference, fast):
-        seconds(step, WARM, device)
+    """Reference / fast in each round, whose order alternates; the median seconds of one fast step. Both are warm."""
     found, taken = [], []
     for number in range(rounds):
         pair = (reference, fast) if number % 2 else (fast, reference)
@@ -84,14 +85,39 @@ def ratios(reference: Step, fast: Step, rounds: int, times: int, device: torch.d
     return found, statistics.median(taken)
 
 
+def warm(step: Step, device: torch.device) -> float:
+    """Take the first steps; seconds of them by the clock."""
+    began = time.perf_counter()
+    seconds(step, WARM, device)
+    return time.perf_counter() - began
+
+
+def paid(compiling: float, ratio: float, step: float) -> str:
+    """After how many steps compiling has paid for itself, that took so many seconds and made a step so much faster."""
+    gained = (ratio - 1) * step
+    after = f"it has paid for itself after {compiling / gained:.0f} steps" if gained > 0 else "it never pays"
+    return f"the first {WARM} steps took {compiling:.0f} s more by the clock than eager ones: {after}"
+
+
+def where(device: torch.device) -> str:
+    """The hardware, its load and the software, in one line."""
+    hardware = provenance.hardware()
+    name = ", ".join(hardware["gpus"]) if device.type == "cuda" else hardware["processor"]
+    return (
+        f"{name}; {hardware['cores']} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}, "
+        f"Python {platform.python_version()}; {torch.backends.cpu.get_cpu_capability()}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     trained = [name for name in sorted(registry.methods()) if registry.method(name).players]
     parser.add_argument("--method", choices=trained, required=True)
-    parser.add_argument("--reference", choices=("plain", "authors"), default="plain")
+    parser.add_argument("--reference", choices=("plain", "eager", "authors"), default="plain")
     parser.add_argument("--authors", metavar="FOLDER", help="their code: a checkout, for --reference authors")
     parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32", help="of ours")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="ours: its networks, by torch")
     parser.add_argument("--unbatched", action="store_true", help="ours, but for nn.calls")
     parser.add_argument("--unshared", action="store_true", help="ours, but for nn.shared")
     parser.add_argument("--size", type=int, default=64)
@@ -105,30 +131,33 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     a, b = (torch.rand(chosen.batch, 3, chosen.size, chosen.size, device=device) * 2 - 1 for _ in range(2))
     params = {"width": chosen.width, "discriminator_width": chosen.width}
+    if chosen.compile and (why := hindrance(device.type)):
+        parser.error(f"nothing can be compiled here: {why}")
     policy = Policy(
         cast(Any, chosen.precision),
         channels_last=chosen.channels_last,
         batched=not chosen.unbatched,
         shared=not chosen.unshared,
+        compile=chosen.compile,
     )
     fast = ours(chosen.method, params, a, b, policy)
-    if chosen.reference == "plain":
-        reference = ours(chosen.method, params, a, b, Policy.reference())
-    else:
+    if chosen.reference == "authors":
         reference = authors.step(chosen.method, chosen.authors, a, b, chosen.width)
+    else:
+        plain = Policy.reference() if chosen.reference == "plain" else replace(policy, compile=False)
+        reference = ours(chosen.method, params, a, b, plain)
+    longer = -warm(reference, device) + warm(fast, device)
     found, taken = ratios(reference, fast, chosen.rounds, chosen.steps, device)
-    hardware = provenance.hardware()
+    how = chosen.precision + ", channels last" * chosen.channels_last + ", compiled" * chosen.compile
     print(
-        f"{chosen.method}, {chosen.size} px, batch {chosen.batch}, width {chosen.width}, {chosen.precision}, "
-        f"{chosen.threads} thread(s) | reference: {chosen.reference}, fp32 | ratio {statistics.median(found):.2f} "
+        f"{chosen.method}, {chosen.size} px, batch {chosen.batch}, width {chosen.width}, {how}, "
+        f"{chosen.threads} thread(s) | reference: {chosen.reference} | ratio {statistics.median(found):.2f} "
         f"({min(found):.2f} to {max(found):.2f}, {chosen.rounds} rounds of {chosen.steps} steps; "
         f"{1000 * taken:.0f} ms a step)"
     )
-    where = ", ".join(hardware["gpus"]) if device.type == "cuda" else hardware["processor"]
-    print(
-        f"{where}; {hardware['cores']} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}, "
-        f"Python {platform.python_version()}; {torch.backends.cpu.get_cpu_capability()}"
-    )
+    if chosen.compile:
+        print(paid(longer, statistics.median(found), taken))
+    print(where(device))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ class Training(Settings):
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto", description="auto: bf16 on a GPU that has it, else fp32; tf32 is fp32 with a GPU's faster products"
     )
+    compile: bool | Literal["auto"] = Field(
+        "auto",
+        description="compile the networks: true does, which takes minutes at the start; auto: not yet, as nothing was "
+        "measured to gain by it",
+    )
     clip: float | None = Field(None, gt=0, description="clip each player's gradient to this norm")
     warmup: int = Field(0, ge=0, description="steps over which the learning rates grow from 0")
     ema: float | None = Field(

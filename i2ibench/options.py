@@ -19,6 +19,7 @@ from i2ibench.config import Training
 from i2ibench.errors import TrialError
 from i2ibench.nn.augment import diffaugment
 from i2ibench.nn.losses import on_real
+from i2ibench.policy import current
 
 if TYPE_CHECKING:
     from i2ibench.method import Method
@@ -145,6 +146,7 @@ class Options:
                             _ = layer.weight
                 if penalised:
                     stack.enter_context(torch.autocast(x.device.type, enabled=False))
+                    stack.enter_context(current().differentiable_twice())
                 return inner(x, *others, **named)
 
         judge.forward = forward  # type: ignore[method-assign]

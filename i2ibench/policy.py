@@ -1,7 +1,8 @@
-"""How a training computes, never what: number format, memory layout, Adam, and which calls share their work."""
+"""How a training computes, never what: number format, layout, Adam, compiling, and which calls share their work."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
     import torch
 
+    from i2ibench.compiling import Compiled
     from i2ibench.config import Training
     from i2ibench.method import Batch, Method
 
 Precision = Literal["fp64", "fp32", "tf32", "bf16"]
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Policy:
     batched: bool = True  # `nn.calls`: several calls of a network go through as one batch where that changes nothing
     shared: bool = True  # `nn.shared`: what two turns both need is computed once
     products: bool = True  # on a CPU: strided convolutions of few pixels are matrix products (i2ibench/nn/strided.py)
+    compile: bool = False  # the players' networks, by torch (see i2ibench/compiling.py)
+    eager: str = ""  # why not, or not all of them, though it was asked for
 
     @classmethod
     def of(cls, training: Training, device: torch.device) -> Policy:
@@ -39,28 +44,48 @@ class Policy:
 
         `precision: auto` is bf16 on a GPU that has it, and fp32 everywhere else: on a CPU without AMX bf16 is slower
         (benchmarks/RESULTS.md), and on one with AMX it is there to ask for.
+
+        `compile: auto` is eager mode everywhere: on CPUs compiled networks lose, or gain nothing that can be told from
+        noise (benchmarks/RESULTS.md), and on GPUs nobody has measured (`python -m benchmarks.training_step --compile`
+        does, and says after how many steps compiling has paid for itself). Where it wins, `auto` may become a rule of
+        the kind of device and the number of steps. To measure within each training would be nearer the mark, but then
+        rounding, and so the scores, would hang on the clock, and one seed give two results on one machine. `true`
+        where nothing can be compiled is eager mode too, and `eager` says why.
         """
         import torch
 
         precision: Any = training.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-        return cls(precision)
+        if training.compile is not True:
+            return cls(precision)
+        from i2ibench.compiling import hindrance
+
+        why = hindrance(device.type)
+        return cls(precision, compile=not why, eager=why)
 
     @classmethod
     def reference(cls, precision: Literal["fp64", "fp32"] = "fp32") -> Policy:
         """The plain way, which every other is compared with: nothing batched, shared, fused or rewritten."""
         return cls(precision, fused=False, batched=False, shared=False, products=False)
 
-    def prepare(self, method: Method) -> None:
-        """Bring the method's networks into the policy's type and layout: before options and optimisers are made."""
+    def prepare(self, method: Method, log: logging.Logger = LOG) -> Compiled:
+        """Bring the method's networks into the policy's type and layout: before options and optimisers are made.
+
+        Returns those that are compiled, to be released when the training is over. `log` is told what could not be.
+        """
         import torch
+
+        from i2ibench.compiling import Compiled
 
         for module in method.modules().values():
             if self.precision == "fp64":
                 module.to(torch.float64)
             if self.channels_last:
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.eager:
+            log.warning("training.compile: nothing can be compiled here, so all runs in eager mode: %s", self.eager)
+        return Compiled([getattr(method, player) for player in method.players] if self.compile else [], log)
 
     def batch(self, batch: Batch) -> Batch:
         """A batch in the policy's type and layout."""
@@ -93,6 +118,12 @@ class Policy:
         import torch
 
         return torch.autocast(device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+    def differentiable_twice(self) -> AbstractContextManager[Any]:
+        """For the forward pass of a network whose gradient is differentiated, which no compiled one's can be."""
+        import torch
+
+        return torch.compiler.set_stance("force_eager") if self.compile else nullcontext()
 
 
 _CURRENT: ContextVar[Policy | None] = ContextVar("policy", default=None)

@@ -52,7 +52,7 @@ def _steps(spec: TrialSpec, store: Store, method: Method, device: torch.device) 
     """Seconds of one step, once the first is over."""
     settings, batches = Training(**spec.training), make_batches(spec, store, device)
     policy = Policy.of(settings, device)
-    policy.prepare(method)
+    networks = policy.prepare(method)
     options = Options(method, settings)
     turns = Turns(method, settings.clip, policy, options)
     for step in range(STEPS):
@@ -63,4 +63,5 @@ def _steps(spec: TrialSpec, store: Store, method: Method, device: torch.device) 
         options.stepped()
         turns.means()  # waits for the device
     options.finish()
+    networks.release()
     return (time.perf_counter() - started) / (STEPS - 1)

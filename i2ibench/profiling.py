@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from i2ibench import registry
@@ -29,6 +32,7 @@ KINDS = {
     "padding and resampling": ("pad", "pool", "upsample", "shuffle"),
 }
 REST = "everything else"
+COPIES = ("Memcpy", "Memset")  # what a GPU does besides kernels
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,48 @@ class Profile:
     milliseconds: float
     kinds: dict[str, float]
     operators: list[tuple[str, float, float]]  # name, share, calls in a step
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a device did while some work was done."""
+
+    taken: dict[str, tuple[float, int]]  # microseconds and calls of each operator, or kernel
+    launches: int  # of a GPU's kernels; on a CPU, of operators that call no other
+    busy: float  # the share of the time from the first of them to the last in which one was running, in [0, 1]
+
+
+def trace(work: Callable[[], Any], device: torch.device) -> Trace:
+    """Do some work under torch's profiler."""
+    gpu = device.type == "cuda"
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # it otherwise speaks of every GPU that is not there
+    with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiled:
+        work()
+        if gpu:
+            torch.cuda.synchronize(device)
+    taken = {
+        event.key: (event.self_device_time_total if gpu else event.self_cpu_time_total, event.count)
+        for event in profiled.key_averages()
+    }
+    on_device = [event for event in profiled.events() if (event.device_type == DeviceType.CUDA) == gpu]
+    launched = [e for e in on_device if (not e.name.startswith(COPIES) if gpu else _is_last(e))]
+    return Trace(taken, len(launched), _busy(on_device))
+
+
+def _is_last(event: FunctionEvent) -> bool:
+    return event.name.startswith("aten::") and not event.cpu_children
+
+
+def _busy(events: Iterable[FunctionEvent]) -> float:
+    """The union of some times over their span."""
+    spans = sorted((event.time_range.start, event.time_range.end) for event in events)
+    if not spans:
+        return 0.0
+    busy, until = 0.0, spans[0][0]
+    for start, end in spans:
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return busy / ((until - spans[0][0]) or 1.0)
 
 
 def training_step(name: str, preset: str | None = None) -> Profile:
@@ -73,16 +119,10 @@ def training_step(name: str, preset: str | None = None) -> Profile:
         turns.means()  # waits for the device
 
     steps(WARM)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # it otherwise speaks of every GPU that is not there
-    with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiled:
-        steps(STEPS)
-    taken = {
-        event.key: (event.self_device_time_total if gpu else event.self_cpu_time_total, event.count)
-        for event in profiled.key_averages()
-    }
+    seen = trace(lambda: steps(STEPS), device)
     where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
     about = f"{name}, preset {preset}: {size} pixels, batches of {len(a)}, {policy.precision}, {where}"
-    return _profile(about, taken)
+    return _profile(about, seen.taken)
 
 
 def _profile(about: str, taken: dict[str, tuple[float, int]]) -> Profile:

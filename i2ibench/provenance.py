@@ -30,6 +30,7 @@ TRAINING_CODE = (
     "data/domains.py",
     "data/jitter.py",
     "build.py",
+    "compiling.py",
     "distributed.py",
     "helper.py",
     "method.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,13 +43,14 @@ def learning_rate(params: Any, step: int, progress: float) -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training cost, and how it was divided."""
+    """What a training cost, and how it was computed and divided."""
 
     steps: int
     seconds: float
     images_per_second: float
     peak_memory_mb: float
     curves: list[dict[str, float]]
+    policy: Policy
     micro_batches: int = 1  # that each batch was divided into, for want of memory
     ranks: int = 1  # processes that shared each batch
 
@@ -86,7 +87,7 @@ class Loop:
         self.should_stop, self.micro_batches, self.group = should_stop, micro_batches, group
         self.device, self.logger, self.trial = device, logger, trial
         policy = Policy.of(settings, device)
-        policy.prepare(method)
+        self._networks = policy.prepare(method, log)
         batches.channels_last = policy.channels_last
         self.options = Options(method, settings)
         self.turns = Turns(method, settings.clip, policy, self.options, group)
@@ -132,9 +133,18 @@ class Loop:
                 self._save()
         self._require_finite()
         self.options.finish()
+        self._networks.release()
         rate = self.step * self.settings.batch_size / self.seconds if self.step else 0.0
+        policy = self.turns.policy
         return Outcome(
-            self.step, self.seconds, rate, memory.megabytes(), self.curves, self.micro_batches, self.group.size
+            self.step,
+            self.seconds,
+            rate,
+            memory.megabytes(),
+            self.curves,
+            replace(policy, eager=policy.eager or self._networks.failed),
+            self.micro_batches,
+            self.group.size,
         )
 
     def progress(self) -> float:

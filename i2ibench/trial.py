@@ -13,7 +13,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2ibench import flags, gather, loggers, provenance
 from i2ibench.build import load_images, make_loop, make_method
-from i2ibench.config import Training
 from i2ibench.distributed import ranks_of, together
 from i2ibench.errors import TrialError, absent
 from i2ibench.method import Method
@@ -21,7 +20,6 @@ from i2ibench.metrics import known
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.features import extract_cached
 from i2ibench.metrics.protocol import Protocol
-from i2ibench.policy import Policy
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, atomic_write
 from i2ibench.translation import translate
@@ -104,7 +102,7 @@ def _train(
     """Train, and keep the networks in the directory that `spec.trained_as` names. Returns what it cost."""
     home = store.trial(spec.trained_as)
     found: list[flags.Flag] = []
-    policy = Policy.of(Training(**spec.training), device)
+    policy: dict[str, Any] = {}  # what trains nothing follows none
     cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
     if method.players:
         trial, ranks = store.trial(spec.id), ranks_of(spec.resources["gpus"], device)
@@ -122,6 +120,7 @@ def _train(
                 group=group,
                 logger=logger,
             ).run()
+        policy = {"policy": asdict(outcome.policy)}
         home.write_curves(outcome.curves)
         mixes = any(isinstance(m, _BatchNorm) for module in method.modules().values() for m in module.modules())
         found += flags.divided(spec.training["batch_size"], outcome.micro_batches, outcome.ranks, mixes)
@@ -137,7 +136,7 @@ def _train(
     training = {
         "cost": cost,
         "players": method.parameter_counts(),
-        "provenance": provenance.collect() | ({"policy": asdict(policy)} if method.players else {}),
+        "provenance": provenance.collect() | policy,
         "flags": found,
     }
     home.write_training(training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import runpy
@@ -103,6 +104,32 @@ def test_the_bicubic_floor_of_a_folder_of_any_sizes(
         if name != "RGB":  # whose border is not cut off
             assert float(found[1]) > 50, "within half a grey level"
             assert float(found[2]) > 0.99
+
+
+def test_the_operations_of_a_step_are_those_of_its_convolutions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SRCNN is three of them; each runs forward, for its weights, and for its input but where that is the image."""
+    monkeypatch.syspath_prepend(FILES[0].parents[1])
+    monkeypatch.setattr(
+        "sys.argv",
+        ["device_step.py", "--method", "srcnn", "--size", "32", "--batch", "2", "--width", "16", "--steps", "2"],
+    )
+    with pytest.MonkeyPatch.context() as smaller:
+        device_step = importlib.import_module("benchmarks.device_step")
+        smaller.setattr(device_step, "EDGES", {"cpu": (256,), "cuda": (4096,)})
+        device_step.main()
+    line = re.compile(
+        r"\| ([\d.]+) ms a step \| (\d+) operators \| ([\d.]+) GFLOP \| \d+ MB \| busy (\d+)% \| ([\d.]+)% of"
+    )
+    found = line.search(capsys.readouterr().out)
+    assert found
+    forward = [2 * 2 * 32 * 32 * inputs * outputs * k * k for inputs, outputs, k in ((3, 16, 9), (16, 8, 1), (8, 3, 5))]
+    assert float(found[3]) == pytest.approx((3 * sum(forward) - forward[0]) / 1e9, abs=0.005)
+    assert int(found[2]) > 20
+    assert 0 < int(found[4]) <= 100
+    assert float(found[1]) > 0
+    assert float(found[5]) > 0
 
 
 PUBLISHED = {2: (33.66, 0.9299), 3: (30.39, 0.8682), 4: (28.42, 0.8104)}  # bicubic on Set5 (EDSR, table 2)

@@ -67,6 +67,7 @@ def test_planning_twice_gives_the_same(benchmark_file: Write) -> None:
         {"own": "lr: 0.5"},
         {"training": "batch_size: 3"},
         {"training": "precision: bf16"},
+        {"training": "compile: true"},
         {"own": "training: {{steps: 6}}"},
     ],
 )

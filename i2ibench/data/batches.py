@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2ibench.data.cutting import Crops, Cuts, Room
+from i2ibench.data.cutting import Crops, Cuts, Room, sent
 from i2ibench.data.images import Images
 from i2ibench.data.jitter import factors, jittered
 from i2ibench.errors import DataError
@@ -82,7 +82,7 @@ class Epochs(ABC):
         if self.params.jitter is None:
             return images
         kept = factors(self.seed, step, stream, self.batch_size, self.params.jitter)[part]
-        return jittered(images, torch.from_numpy(kept).to(self.device))
+        return jittered(images, sent(kept, self.device))
 
     def _bytes(self, chosen: Chosen) -> Tensor:
         """The same as uint8, before any change of colours."""
@@ -92,7 +92,7 @@ class Epochs(ABC):
         batch = torch.empty((len(chosen.rows), size, size, 3), dtype=torch.uint8, device=self.device)
         for domain in np.unique(chosen.domains):
             there = np.flatnonzero(chosen.domains == domain)
-            batch[torch.from_numpy(there).to(self.device)] = self._taken(int(domain), chosen, there)
+            batch[sent(there, self.device)] = self._taken(int(domain), chosen, there)
         return batch.permute(0, 3, 1, 2)
 
     def _cuts(self, chosen: Chosen) -> Cuts | None:
@@ -114,7 +114,7 @@ class Epochs(ABC):
         if chosen.crops is not None:
             rows, columns = chosen.crops[there].indices(self.params.size)
             keys = [keys[0][:, None, None], rows[:, :, None], columns[:, None, :]]
-        return array[tuple(torch.from_numpy(key).to(self.device) for key in keys)]
+        return array[tuple(sent(key, self.device) for key in keys)]
 
     def _crops(self, step: int, stream: int, part: slice) -> Crops | None:
         """Where to cut each image of a part of a step's batch, the same as in the whole; None keeps all of it.

@@ -82,17 +82,21 @@ class Cuts:
 
     def bytes(self, room: Room, device: torch.device | str = "cpu") -> Tensor:
         """uint8 (N, 3, size, size) on the device, where rows are cut to length and images mirrored."""
-        spans = room.lend((len(self.spans), 3 * self.size * self.width), torch.uint8)
+        device, shape = torch.device(device), (len(self.spans), 3 * self.size * self.width)
+        if device.type == "cpu":
+            spans = room.lend(shape, torch.uint8)
+        else:  # not from the room, which is lent again, perhaps before the copy ends; torch waits until then
+            spans = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
         for place, span in zip(spans.numpy(), self.spans, strict=True):
             place[: len(span)] = span  # whole: row by row it takes half as long again
-        spans = spans.to(device)  # not `non_blocking`: the room is lent again, perhaps before such a copy ends
+        spans = spans.to(device, non_blocking=True)
         batch = spans.view(-1, self.size, self.width, 3)[:, :, : self.size]
         mirrored = [i for i, mirrored in enumerate(self.mirrored) if mirrored]
         if batch.device.type == "cpu":
             for i in mirrored:  # one at a time: an index of several is ten times as slow there
                 batch[i] = batch[i].flip(1)
         elif mirrored:
-            there = torch.tensor(mirrored, device=device)
+            there = sent(np.array(mirrored), device)
             batch[there] = batch[there].flip(2)
         return batch.permute(0, 3, 1, 2)
 
@@ -136,6 +140,15 @@ class Cuts:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="batches")
+
+
+def sent(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """Numbers on a device, on their way when this returns: a copy from pageable memory would wait for all work there.
+
+    Torch keeps what it has page-locked, and lends it again when the copy has ended.
+    """
+    tensor = torch.from_numpy(numbers)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from i2ibench.data.batches import Chosen, Epochs, shares
+from i2ibench.data.cutting import sent
 from i2ibench.data.images import Images
 from i2ibench.errors import DataError
 
 if TYPE_CHECKING:
+    import torch
+
     from i2ibench.data.source import SourceParams
 
 
@@ -83,4 +85,4 @@ class DomainBatches(Epochs):
         return a, b
 
     def _labels(self, chosen: Chosen) -> Tensor:
-        return torch.from_numpy(chosen.domains).to(self.device)
+        return sent(chosen.domains, self.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 GREY = (0.2989, 0.587, 0.114)  # of R, G and B, as torchvision has it
@@ -32,4 +31,5 @@ def jittered(images: Tensor, kept: Tensor) -> Tensor:
 
 
 def _grey(x: Tensor) -> Tensor:
-    return torch.einsum("nchw,c->nhw", x, x.new_tensor(GREY))[:, None]
+    # By numbers: a tensor of them would have to be sent to the device each time, and wait for it.
+    return sum(weight * channel for weight, channel in zip(GREY, x.split(1, dim=1), strict=True))  # type: ignore[return-value]

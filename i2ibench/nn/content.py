@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .losses import mse
-from .perceptual import IMAGENET_MEAN, IMAGENET_STD, vgg16_features
+from .perceptual import normalised, vgg16_features
 
 Content = Literal["vgg22", "vgg54"]
 LAYERS = {"vgg22": 9, "vgg54": 30}  # of torchvision's VGG16: up to relu2_2, and up to relu5_3, its last
@@ -39,5 +39,4 @@ class ContentLoss:
         if self._features is None:
             self._features = vgg16_features()[: LAYERS[self._layer]]
         self._features.to(x.device)
-        mean, std = (x.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        return RESCALED * self._features((x.add(1) / 2 - mean) / std)
+        return RESCALED * self._features(normalised(x))

@@ -29,6 +29,15 @@ def vgg16_features(weights: Path | str | None = None) -> nn.Sequential:
     return features.requires_grad_(False)
 
 
+def normalised(x: Tensor) -> Tensor:
+    """Images (N, 3, H, W) in [-1, 1] as the network was trained on them: less ImageNet's mean, over its deviation.
+
+    Channel by channel with plain numbers: tensors of them would have to be sent to the device, and wait for it.
+    """
+    channels = zip(x.add(1).div(2).split(1, dim=1), IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    return torch.cat([(channel - mean) / std for channel, mean, std in channels], dim=1)
+
+
 class PerceptualLoss:
     """The domain-invariant perceptual distance of MUNIT (Huang et al., ECCV 2018, section 5.1).
 
@@ -41,8 +50,6 @@ class PerceptualLoss:
 
     def __init__(self) -> None:
         self._features = vgg16_features()
-        self._mean = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
-        self._std = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Distance of images (N, 3, H, W) in [-1, 1], at least 32 x 32 pixels, as one number."""
@@ -50,4 +57,4 @@ class PerceptualLoss:
 
     def _look(self, x: Tensor) -> Tensor:
         self._features.to(x.device)
-        return instance_norm(self._features((x.add(1) / 2 - self._mean.to(x)) / self._std.to(x)))
+        return instance_norm(self._features(normalised(x)))

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from i2ibench.policy import current
+
 from .functional import full
 
 
@@ -80,7 +82,9 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
         real, fake = full(real.detach()), full(fake.detach())
         share = torch.rand(len(real), 1, 1, 1, device=real.device, dtype=real.dtype)
         between = (share * real + (1 - share) * fake).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        with current().differentiable_twice():
+            scores = critic(between)
+        (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
         return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
