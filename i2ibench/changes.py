@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2ibench import frames, statistics
 from i2ibench.costs import COSTS
-from i2ibench.plan import BOOKKEEPING
+from i2ibench.identity import BOOKKEEPING
 from i2ibench.record import Recorded
 
 if TYPE_CHECKING:

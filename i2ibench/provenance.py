@@ -24,6 +24,7 @@ MOST_REMEMBERED = 2000  # digests of files, before all are forgotten
 PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow")
 # What a trained network depends on besides its method's own file.
 TRAINING_CODE = (
+    "anysize.py",
     "nn/*.py",
     "data/batches.py",
     "data/cutting.py",

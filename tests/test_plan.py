@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2ibench import config, plan
+from i2ibench import config, identity, plan
 from i2ibench.data.source import SourceParams
 from i2ibench.errors import ConfigError
 from i2ibench.spec import TrialSpec
@@ -201,7 +201,7 @@ def test_an_unknown_protocol_on_the_command_line(benchmark_file: Write) -> None:
 
 def test_a_key_of_data_sets_that_came_later_is_in_the_id_only_where_it_is_used(benchmark_file: Write) -> None:
     keys = SourceParams(size=16).model_dump(mode="json")
-    assert set(plan._told(keys)) == {"size", "direction", "flip", "load_size", "fit"}
+    assert set(identity._told(keys)) == {"size", "direction", "flip", "load_size", "fit"}
     before = ids(variant(benchmark_file))
     file = benchmark_file(TWO.replace("{extra}", "").replace("{own}", "").replace("{training}", ""))
     file.write_text(file.read_text().replace("{size: 16}", "{size: 16, jitter: 0.1}"))

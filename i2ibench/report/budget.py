@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
-from i2ibench.plan import BOOKKEEPING
+from i2ibench.identity import BOOKKEEPING
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.drawing import (
     SHOWN,
