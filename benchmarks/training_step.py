@@ -48,6 +48,7 @@ def ours(
     for module in method.modules().values():
         module.to(a.device).train()
     policy.prepare(method)
+    policy.compiled(method)  # and never released: the process ends with its steps
     options = Options(method, Training())
     turns = Turns(method, policy=policy, options=options, group=group)
 

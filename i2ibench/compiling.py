@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 VARIANTS = 256  # of all networks of a training together; past them something changes at each step, and nothing is won
 
 
 class Compiled:
-    """Networks that are compiled at their first call, and are what they were again after `release`.
+    """Networks that are compiled at their first call, and are what they were again when the `with` block ends.
 
     A network is compiled where a method enters it, as one with all it is made of: as a whole, or part by part where a
     method goes through it by another way than `forward` (MUNIT's encoders and decoder). A single layer stays as it is.
@@ -39,7 +42,10 @@ class Compiled:
         for module in self._entered:
             module.forward = torch.compile(module.forward, backend=backend, dynamic=False)  # type: ignore[method-assign]
 
-    def release(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Leave the networks as they are written, and forget what was compiled."""
         for module in self._entered:
             vars(module).pop("forward", None)

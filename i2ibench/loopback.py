@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import json
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -33,7 +35,7 @@ class PageServer(ThreadingHTTPServer):
         super().__init__((host, port), handler)
         address = ipaddress.ip_address(str(self.server_address[0]))
         self.is_loopback, self._is_every = address.is_loopback, address.is_unspecified
-        self._names = {host.lower(), str(address)} | (LOCAL if address.is_loopback else set())
+        self._names = {host.lower(), str(address)} | LOCAL  # a tunnel ends at localhost; no foreign page can say so
 
     @property
     def address(self) -> str:
@@ -94,7 +96,7 @@ class PageHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Security-Policy", policy)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            shutil.copyfileobj(io.BytesIO(content), self.wfile)  # in pieces: each has `timeout`, not the whole
         if status >= 400:
             self.close_connection = True  # what was sent is not read
 

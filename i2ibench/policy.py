@@ -69,20 +69,20 @@ class Policy:
         """The plain way, which every other is compared with: nothing batched, shared, fused or rewritten."""
         return cls(precision, fused=False, batched=False, shared=False, products=False)
 
-    def prepare(self, method: Method, log: logging.Logger = LOG) -> Compiled:
-        """Bring the method's networks into the policy's type and layout: before options and optimisers are made.
-
-        Returns those that are compiled, to be released when the training is over. `log` is told what could not be.
-        """
+    def prepare(self, method: Method) -> None:
+        """Bring the method's networks into the policy's type and layout: before options and optimisers are made."""
         import torch
-
-        from i2ibench.compiling import Compiled
 
         for module in method.modules().values():
             if self.precision == "fp64":
                 module.to(torch.float64)
             if self.channels_last:
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def compiled(self, method: Method, log: logging.Logger = LOG) -> Compiled:
+        """The players' networks, compiled within a `with` block if the policy says so; `log` is told what is not."""
+        from i2ibench.compiling import Compiled
+
         if self.eager:
             log.warning("training.compile: nothing can be compiled here, so all runs in eager mode: %s", self.eager)
         return Compiled([getattr(method, player) for player in method.players] if self.compile else [], log)

@@ -52,16 +52,16 @@ def _steps(spec: TrialSpec, store: Store, method: Method, device: torch.device) 
     """Seconds of one step, once the first is over."""
     settings, batches = Training(**spec.training), make_batches(spec, store, device)
     policy = Policy.of(settings, device)
-    networks = policy.prepare(method)
+    policy.prepare(method)
     options = Options(method, settings)
     turns = Turns(method, settings.clip, policy, options)
-    for step in range(STEPS):
-        if step == 1:
-            started = time.perf_counter()
-        a, b, *domains = batches.at(step)
-        turns.step(method, Batch(a, b, 0.0, step, *domains), settings.batch_size)
-        options.stepped()
-        turns.means()  # waits for the device
+    with policy.compiled(method):
+        for step in range(STEPS):
+            if step == 1:
+                started = time.perf_counter()
+            a, b, *domains = batches.at(step)
+            turns.step(method, Batch(a, b, 0.0, step, *domains), settings.batch_size)
+            options.stepped()
+            turns.means()  # waits for the device
     options.finish()
-    networks.release()
     return (time.perf_counter() - started) / (STEPS - 1)

@@ -21,7 +21,7 @@ DIFF_CHARACTERS = 50_000  # of `git diff`, kept with each trial
 SETTLED_SECONDS = 5.0  # a file that changed later than that may change again within a tick of its clock
 VERSION = 1  # of how a file's meaning is hashed: raise it when that changes
 MOST_REMEMBERED = 2000  # digests of files, before all are forgotten
-PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow")
+PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow", "diffusers")
 # What a trained network depends on besides its method's own file.
 TRAINING_CODE = (
     "anysize.py",

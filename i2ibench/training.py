@@ -87,7 +87,7 @@ class Loop:
         self.should_stop, self.micro_batches, self.group = should_stop, micro_batches, group
         self.device, self.logger, self.trial = device, logger, trial
         policy = Policy.of(settings, device)
-        self._networks = policy.prepare(method, log)
+        policy.prepare(method)
         batches.channels_last = policy.channels_last
         self.options = Options(method, settings)
         self.turns = Turns(method, settings.clip, policy, self.options, group)
@@ -121,6 +121,29 @@ class Loop:
         memory = PeakMemory(self.device)
         self._start_clock()
         self._say({})
+        policy = self.turns.policy
+        with policy.compiled(self.method, self.log) as networks:
+            self._steps()
+        self._require_finite()
+        self.options.finish()
+        rate = self.step * self.settings.batch_size / self.seconds if self.step else 0.0
+        return Outcome(
+            self.step,
+            self.seconds,
+            rate,
+            memory.megabytes(),
+            self.curves,
+            replace(policy, eager=policy.eager or networks.failed),
+            self.micro_batches,
+            self.group.size,
+        )
+
+    def progress(self) -> float:
+        """The share of the budget that is used: of the steps, or of the minutes where they are nearer to their end."""
+        share = self.step / self.settings.steps if self.settings.steps else 1.0
+        return max(share, self.seconds / (60 * self.settings.minutes)) if self.settings.minutes else share
+
+    def _steps(self) -> None:
         while self.progress() < 1.0:
             self._leave_if_told()
             self._one_step()
@@ -131,26 +154,6 @@ class Loop:
                 self._keep()  # before a checkpoint of this step, from which it would not come again
             if self.step % self.settings.checkpoint_every == 0 and self.progress() < 1.0:
                 self._save()
-        self._require_finite()
-        self.options.finish()
-        self._networks.release()
-        rate = self.step * self.settings.batch_size / self.seconds if self.step else 0.0
-        policy = self.turns.policy
-        return Outcome(
-            self.step,
-            self.seconds,
-            rate,
-            memory.megabytes(),
-            self.curves,
-            replace(policy, eager=policy.eager or self._networks.failed),
-            self.micro_batches,
-            self.group.size,
-        )
-
-    def progress(self) -> float:
-        """The share of the budget that is used: of the steps, or of the minutes where they are nearer to their end."""
-        share = self.step / self.settings.steps if self.settings.steps else 1.0
-        return max(share, self.seconds / (60 * self.settings.minutes)) if self.settings.minutes else share
 
     def _one_step(self) -> None:
         progress = self.progress()

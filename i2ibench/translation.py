@@ -17,10 +17,10 @@ from i2ibench.method import Method
 TRANSLATE_BATCH = 32
 
 
-Images = TypeVar("Images", np.ndarray, "np.ndarray | Ragged")
+Pictures = TypeVar("Pictures", np.ndarray, "np.ndarray | Ragged")
 
 
-def translate(method: Method, images: Images, seed: int, device: torch.device, *, backward: bool = False) -> Images:
+def translate(method: Method, images: Pictures, seed: int, device: torch.device, *, backward: bool = False) -> Pictures:
     """Translate uint8 images (N, H, W, 3), from A to B or backward.
 
     Noise, and dropout where the method keeps it on, come from the seed.

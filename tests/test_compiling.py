@@ -73,17 +73,17 @@ def losses(make: Callable[[], Method], policy: Policy, steps: int, **options: An
     seed_everything(0)
     method, found = make(), []
     names = [sorted(module.state_dict()) for module in method.modules().values()]
-    networks = policy.prepare(method, LOG)
+    policy.prepare(method)
     chosen = Options(method, Training(**options))
     turns = Turns(method, policy=policy, options=chosen)
     seed_everything(1)
-    for step in range(steps):
-        turns.step(method, Batch(*Noise(method.task.size).at(step), step / steps, step), 2)
-        chosen.stepped()
-        found.append(turns.means())
-        turns.restart()
+    with policy.compiled(method, LOG) as networks:
+        for step in range(steps):
+            turns.step(method, Batch(*Noise(method.task.size).at(step), step / steps, step), 2)
+            chosen.stepped()
+            found.append(turns.means())
+            turns.restart()
     chosen.finish()
-    networks.release()
     assert not networks.failed
     assert names == [sorted(module.state_dict()) for module in method.modules().values()]
     assert not any("forward" in vars(part) for module in method.modules().values() for part in module.modules())

@@ -241,7 +241,8 @@ class Kept:
         alive.add(self.size())
 
     def size(self) -> int:
-        return self.tensor.numel() * self.tensor.element_size() if self.tensor.grad_fn is not None else 0
+        own = self.tensor if self.tensor._base is None else self.tensor._base  # a parameter's view takes no memory
+        return self.tensor.numel() * self.tensor.element_size() if own.grad_fn is not None else 0
 
     def __del__(self) -> None:
         self.alive.add(-self.size())

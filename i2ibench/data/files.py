@@ -59,7 +59,7 @@ class FileParams(SourceParams):
 
     @property
     def scale(self) -> int:
-        return self.task.scale if isinstance(self.task, SuperResolve) else 1
+        return self.task.scale if isinstance(self.task, SuperResolve) and self.direction == "AtoB" else 1
 
     @property
     def own_sizes(self) -> bool:
@@ -223,10 +223,11 @@ class Files(Source):
         return Ragged(allocate(name, (int(3 * shapes.prod(axis=1).sum()),)), shapes)
 
     def _whole(self, shape: tuple[int, int], place: str) -> tuple[int, int]:
-        """Height and width of an image of its own size: cut to a multiple of the scale, as MATLAB's scripts do."""
-        height, width = (edge - edge % self.params.scale for edge in shape)
+        """Height and width of an image of its own size: cut to a multiple of the task's, as MATLAB's scripts do."""
+        multiple = self.params.task.multiple if self.params.task else 1
+        height, width = (edge - edge % multiple for edge in shape)
         if not height or not width:
-            raise DataError(f"{place}: its {shape[1]} x {shape[0]} pixels are too few for scale {self.params.scale}")
+            raise DataError(f"{place}: its {shape[1]} x {shape[0]} pixels are too few for scale {multiple}")
         return height, width
 
     def _side(self, name: str) -> int:

@@ -33,7 +33,8 @@ def extent(file: Path | io.BytesIO, place: str) -> tuple[int, int]:
     from PIL import Image
 
     with _readable(file, place), Image.open(file) as image:
-        turned = image.getexif().get(ORIENTATION, 1) >= 5  # lies on its side
+        # Lies on its side; of a TIFF, Pillow says the size as it will be.
+        turned = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) >= 5
         return image.size if turned else image.size[::-1]
 
 

@@ -37,6 +37,11 @@ class Task(Settings):
     name: str
     target: ClassVar[str] = "the image itself"
 
+    @property
+    def multiple(self) -> int:
+        """What the edges of its images must be multiples of."""
+        return 1
+
     def pair(self, image: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Input and target, uint8 (H, W, 3) each, of an image of that form; chance comes from `seed` alone."""
         return self.degraded(image, np.random.default_rng(seed)), image
@@ -88,6 +93,10 @@ class SuperResolve(Task):
 
     name: Literal["super-resolve"] = "super-resolve"
     scale: Literal[2, 4, 8] = Field(4, description="how many times smaller the image was made")
+
+    @property
+    def multiple(self) -> int:
+        return self.scale
 
     def degraded(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         height, width = image.shape[:2]
@@ -251,7 +260,8 @@ def _strokes(rng: np.random.Generator, height: int, width: int, share: float) ->
         for turn in range(rng.integers(4, 12)):
             # Each vertex turns back by about 2/5 of a circle (the paper's mean angle), so that a stroke stays together.
             angle += (1 if turn % 2 else -1) * rng.normal(2 * np.pi / 5, np.pi / 15) + np.pi * (turn % 2)
-            end = np.clip(point + rng.uniform(size / 16, size / 4) * np.array([np.cos(angle), np.sin(angle)]), 0, size)
+            stroke = rng.uniform(size / 16, size / 4) * np.array([np.cos(angle), np.sin(angle)])
+            end = np.clip(point + stroke, 0, (width, height))
             draw.line([*point, *end], fill=1, width=round(thick))
             for x, y in (point, end):
                 draw.ellipse([x - thick / 2, y - thick / 2, x + thick / 2, y + thick / 2], fill=1)

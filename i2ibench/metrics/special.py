@@ -118,7 +118,7 @@ def scores(
     if any(f"fcn_{name}" in metrics for name in OF_MAPS):
         _fcn(found, generated, reference, metrics, protocol, device, cache, material, paired)
     if material.scale > 1 and set(OF_LUMINANCE) & set(metrics):
-        floor = _bicubic(reference, material.scale, protocol.cut(material.scale), cache)
+        floor = _bicubic(reference, material.scale, protocol, cache)
         found.bounds |= {name: {BICUBIC: value} for name, value in floor.items() if name in metrics}
     if "adaptation" in metrics:
         assert material.labelled is not None
@@ -131,13 +131,17 @@ def scores(
     return found
 
 
-def _bicubic(reference: ImageSet, scale: int, border: int, cache: Path | None) -> dict[str, float]:
-    """What published tables of super-resolution would say of enlarging these images without a network."""
+def _bicubic(reference: ImageSet, scale: int, protocol: Protocol, cache: Path | None) -> dict[str, float]:
+    """What published tables of super-resolution would say of enlarging these images without a network.
+
+    But for files of one channel, which they take as they are: here all are RGB.
+    """
+    border = protocol.cut(scale)
 
     def floors() -> np.ndarray:
         return np.array([luminance.bicubic(luminance.rounded(image), scale, border) for image in reference])
 
-    means = kept(cache, "bicubic", (scale, border), reference, floors).mean(axis=0)
+    means = kept(cache, "bicubic", (scale, border, protocol.revision), reference, floors).mean(axis=0)
     return dict(zip(OF_LUMINANCE, means.tolist(), strict=True))
 
 

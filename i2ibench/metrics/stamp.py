@@ -109,7 +109,7 @@ def _pairs(protocol: Protocol, scale: int) -> dict[str, dict[str, Any]]:
         "ms_ssim": {**window, "scales": 5, **_versions("pytorch-msssim", "torch")},
         "psnr": psnr,
         "psnr_y": psnr | luminance,
-        "ssim_y": window | luminance | _versions("numpy"),
+        "ssim_y": window | luminance | _versions("numpy", "scikit-image"),
         "l1": {"unit": "grey levels of 0 to 255", **_versions("numpy")},
     }
 

@@ -2,6 +2,7 @@
 image to its noise (DDIM's inversion).
 
 A noise level is gamma (alpha-bar in Ho et al. 2020): y = sqrt(gamma) x + sqrt(1 - gamma) noise; 1 is the clean image.
+Samplers are those of diffusers. What it has for training counts in whole steps, and levels here lie between them.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class Diffusion(nn.Module):
 
     def __init__(self, levels: Tensor, predict: Prediction = "noise") -> None:
         super().__init__()
-        self.predict = predict
+        from diffusers import schedulers  # here, as it takes seconds: not within the time of the first translation
+
+        self._library, self.predict = schedulers, predict
         self.register_buffer("levels", levels, persistent=False)
 
     def draw_levels(self, n: int) -> Tensor:
@@ -77,13 +80,6 @@ class Diffusion(nn.Module):
         gamma = _per_image(level)
         return noise if self.predict == "noise" else gamma.sqrt() * noise - (1 - gamma).sqrt() * x
 
-    def clean(self, y: Tensor, said: Tensor, level: Tensor) -> Tensor:
-        """The image that follows from what the network said of y."""
-        gamma = _per_image(level)
-        if self.predict == "noise":
-            return (y - (1 - gamma).sqrt() * said) / gamma.sqrt()
-        return gamma.sqrt() * y - (1 - gamma).sqrt() * said
-
     def sample(
         self,
         network: Network,
@@ -99,9 +95,8 @@ class Diffusion(nn.Module):
         variance (Ho et al. 2020, algorithm 2); both by diffusers. `network(y, level)`, level (N,). `clip`: each
         estimate of the image into [-1, 1].
         """
-        from diffusers import DDIMScheduler, DDPMScheduler
-
-        scheduler = self._scheduler(DDIMScheduler if sampler == "ddim" else DDPMScheduler, levels, clip_sample=clip)
+        kind = self._library.DDIMScheduler if sampler == "ddim" else self._library.DDPMScheduler
+        scheduler = self._scheduler(kind, levels, clip_sample=clip)
         how: dict[str, Any] = {"use_clipped_model_output": clip} if sampler == "ddim" else {"generator": rng}
         for step in reversed(range(len(levels))):
             y = scheduler.step(network(y, levels[step].expand(len(y))), step, y, **how).prev_sample
@@ -114,9 +109,7 @@ class Diffusion(nn.Module):
         to, as the step of `sample` between the same two levels does: what is left between them is that one sees the
         image before the step, the other after it, which vanishes with the steps' size.
         """
-        from diffusers import DDIMInverseScheduler
-
-        scheduler, y = self._scheduler(DDIMInverseScheduler, levels, clip_sample=False), x
+        scheduler, y = self._scheduler(self._library.DDIMInverseScheduler, levels, clip_sample=False), x
         for step, level in enumerate(levels):
             y = scheduler.step(network(y, level.expand(len(y))), step, y).prev_sample
         return y

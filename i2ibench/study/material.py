@@ -12,6 +12,7 @@ from PIL import Image
 from i2ibench import registry
 from i2ibench.data import cache
 from i2ibench.data.images import Images, ImageSet, same_shapes
+from i2ibench.data.ragged import Ragged
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
@@ -55,6 +56,8 @@ class Material:
             outputs = trial.outputs()
             if outputs is None or not same_shapes(outputs, images.test_a):
                 continue
+            if isinstance(images.test_a, Ragged) and not images.scores_pairs:
+                raise ConfigError(f"{spec.data}: sizes of real images (`test_size: own`) would tell them from outputs")
             self._images[spec.data] = images
             self._outputs[spec.id] = outputs
             ids = self.rows.setdefault(spec.data, {}).setdefault(spec.label, [])

@@ -51,10 +51,8 @@ def _bring_rater(
     source: sqlite3.Connection, store: Path, home: sqlite3.Connection, number: int, code: str, begun: float, seen: float
 ) -> int:
     """A rater of one file, with all that was asked and answered, into another; how many answers are new there."""
-    theirs, known = (
-        _questions(source, number),
-        home.execute("SELECT number FROM rater WHERE code = ?", (code,)).fetchone(),
-    )
+    theirs = _questions(source, number)
+    known = home.execute("SELECT number FROM rater WHERE code = ?", (code,)).fetchone()
     if known is None:
         (free,) = home.execute("SELECT coalesce(max(number) + 1, 0) FROM rater").fetchone()
         if free >= MOST_RATERS:

@@ -93,6 +93,24 @@ def test_pairs_in_one_file_and_photographs_that_lie_on_their_side(tmp_path: Path
         assert np.array_equal(images.test_b[i], both[:, width:])
 
 
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+def test_every_format_may_lie_on_its_side(folder: Callable[..., Path], tmp_path: Path, ending: str) -> None:
+    path = folder({"test": []})
+    turned = Image.new("RGB", (50, 37), "red")
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(path / "test" / f"a.{ending}", exif=exif)
+    images = read(path, tmp_path / "cache", task="colorize")
+    assert images.test_b[0].shape == (50, 37, 3)
+
+
+def test_strokes_reach_every_part(folder: Callable[..., Path], tmp_path: Path) -> None:
+    images = read(folder({"test": [(40, 120)] * 30}), tmp_path / "cache", task="inpaint")
+    missing = np.mean([(image == 128).all(axis=2) for image in images.test_a], axis=0)
+    thirds = [part.mean() for part in np.array_split(missing, 3, axis=1)]
+    assert min(thirds) > 0.6 * max(thirds)
+
+
 def test_it_is_another_data_set_than_that_of_one_size(folder: Callable[..., Path], tmp_path: Path) -> None:
     path = folder({"test": SIZES})
     own = read(path, tmp_path / "cache", task="colorize")
