@@ -136,7 +136,9 @@ class Header(Settings):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_of_seeds(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
+        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value < 1):
+            raise ValueError("should be a list of seeds, or how many (1 or more)")
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("seeds")
     @classmethod

@@ -65,6 +65,11 @@ def divided(batch_size: int, micro_batches: int, ranks: int, mixes: bool) -> lis
     return found
 
 
+def not_compiled(why: str) -> list[Flag]:
+    """That networks ran as they are written though they were to be compiled, and why; empty: they did not."""
+    return [{"flag": "not compiled", "reason": f"training.compile: eager mode in its place: {why}"}] if why else []
+
+
 def won(curves: Sequence[Mapping[str, float]], player: str) -> str | None:
     """Why this discriminator has won, if it has: its adversarial loss stays next to zero at the end of the curve.
 

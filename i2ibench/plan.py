@@ -182,7 +182,8 @@ def _params(config: Config, entry: Entry, method: type[Method]) -> tuple[Any, di
             raise config.error((*entry.path, "preset"), f"unknown preset '{entry.keys.preset}'; {hint}")
         preset = dict(method.presets[entry.keys.preset])
     training = preset.pop("training", {})
-    return validate(method.Params, preset | entry.own, config.document, entry.path), training
+    keys = type(entry.keys).model_fields
+    return validate(method.Params, preset | entry.own, config.document, entry.path, keys), training
 
 
 def _training(config: Config, entry: Entry, data_entry: Entry, preset: Mapping[str, Any]) -> Training:

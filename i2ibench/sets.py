@@ -80,7 +80,7 @@ def _source(config: Config, entry: Entry) -> Source:
         raise config.error(
             path, f"unknown kind of data set '{kind}'; {registry.did_you_mean(kind, known)} (set it with `source:`)"
         )
-    params = validate(known[kind].Params, entry.own, config.document, entry.path)
+    params = validate(known[kind].Params, entry.own, config.document, entry.path, type(entry.keys).model_fields)
     try:
         return known[kind](params, config.base)
     except DataError as error:

@@ -124,6 +124,7 @@ def _train(
         home.write_curves(outcome.curves)
         mixes = any(isinstance(m, _BatchNorm) for module in method.modules().values() for m in module.modules())
         found += flags.divided(spec.training["batch_size"], outcome.micro_batches, outcome.ranks, mixes)
+        found += flags.not_compiled(outcome.policy.eager)
         cost |= {
             "processes": outcome.ranks,
             "steps": outcome.steps,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,14 +18,23 @@ Model = TypeVar("Model", bound=BaseModel)
 WORDS = {"dict_type": "should be a mapping (key: value)", "tuple_type": "should be a list ([a, b])"}
 
 
-def validate(model: type[Model], values: Mapping[str, Any], document: yamlfile.Document, path: yamlfile.Path) -> Model:
-    """`model(**values)`, with pydantic's first complaint turned into one line that names its place in the file."""
+def validate(
+    model: type[Model],
+    values: Mapping[str, Any],
+    document: yamlfile.Document,
+    path: yamlfile.Path,
+    beside: Collection[str] = (),
+) -> Model:
+    """`model(**values)`, with pydantic's first complaint turned into one line that names its place in the file.
+
+    `beside` are keys that may stand there too, and another model takes: an unknown key may be one of them, misspelt.
+    """
     try:
         return model.model_validate(dict(values))
     except ValidationError as failure:
         errors = failure.errors(include_url=False)
         error = next((e for e in errors if e["type"] != "missing"), errors[0])  # a key may be missing by a typing error
-        raise ConfigError(f"{document.where((*path, *error['loc']))}: {_explain(error, model)}") from None
+        raise ConfigError(f"{document.where((*path, *error['loc']))}: {_explain(error, model, beside)}") from None
 
 
 def overlay(
@@ -39,10 +48,11 @@ def overlay(
     return model.model_validate(values)
 
 
-def _explain(error: Any, model: type[BaseModel]) -> str:
+def _explain(error: Any, model: type[BaseModel], beside: Collection[str]) -> str:
     kind, loc, given = error["type"], error["loc"], error.get("input")
     if kind == "extra_forbidden":
-        return f"unknown key '{loc[-1]}'; {did_you_mean(str(loc[-1]), _fields_at(model, loc[:-1]))}"
+        known = [*_fields_at(model, loc[:-1]), *(beside if len(loc) == 1 else ())]
+        return f"unknown key '{loc[-1]}'; {did_you_mean(str(loc[-1]), sorted(known))}"
     if kind == "missing":
         return f"the key '{loc[-1]}' is required"
     if isinstance(given, Mapping) and set(given) == {"grid"}:

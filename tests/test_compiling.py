@@ -183,6 +183,9 @@ def test_without_a_compiler_there_is_one_warning_and_eager_mode(
     assert "C++ compiler" in policy["eager"]
     assert log.count("nothing can be compiled here") == 1
     assert policy["eager"] in log
+    (flag,) = json.loads(next(tmp_path.glob("runs/tiny-*/result.json")).read_text(encoding="utf-8"))["flags"]
+    assert flag["flag"] == "not compiled"
+    assert policy["eager"] in flag["reason"]
 
 
 @pytest.mark.slow

@@ -47,6 +47,8 @@ def test_seeds_are_a_list_or_a_number(tmp_path: Path, text: str, seeds: tuple[in
         (LEAST + "training: 5", r"b\.yaml:3: training: "),
         (LEAST + "seeds: [1, 1]", r"b\.yaml:3: seeds: seeds must be different"),
         (LEAST + "seeds: []", r"b\.yaml:3: seeds: "),
+        (LEAST + "seeds: -1", r"b\.yaml:3: seeds: should be a list of seeds, or how many \(1 or more\), got -1"),
+        (LEAST + "seeds: two", r"b\.yaml:3: seeds: should be a list of seeds, or how many \(1 or more\), got 'two'"),
         (LEAST + "name: a/b", r"b\.yaml:3: name: must be usable as a folder's name"),
         (LEAST + "resources: {gpus: lots}", r"b\.yaml:3: resources\.gpus: .*auto.*, got 'lots'"),
         (LEAST + "resources: {memory: 8XB}", r"b\.yaml:3: resources\.memory: .*unit.*, got '8XB'"),

@@ -152,6 +152,8 @@ def test_paired_methods_skip_unpaired_data_and_say_why(benchmark_file: Write, tm
         ("data: {{glyfs: }}\nmethods: {{copy: }}", r":1: data\.glyfs: unknown kind of data set 'glyfs'; did you mean 'glyphs'\?"),
         ("data: {{glyphs: {{sice: 32}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.sice: unknown key 'sice'; did you mean 'size'\?"),
         ("data: {{glyphs: {{size: big}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.size: .*integer.*'big'"),
+        ("data: {{glyphs: }}\nmethods: {{pix2pix: {{presets: tiny}}}}", r":2: methods\.pix2pix\.presets: unknown key 'presets'; did you mean 'preset'\?"),
+        ("data: {{glyphs: {{metric: [fid]}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.metric: unknown key 'metric'; did you mean 'metrics'\?"),
         ("data: {{glyphs: }}\nmethods: {{pix2pix: {{widht: 3}}}}", r":2: methods\.pix2pix\.widht: unknown key 'widht'; did you mean 'width'\?"),
         ("data: {{glyphs: }}\nmethods: {{pix2pix: {{width: wide}}}}", r":2: methods\.pix2pix\.width: .*integer"),
         ("data: {{glyphs: }}\nmethods: {{pix2pix: {{preset: huge}}}}", r":2: methods\.pix2pix\.preset: unknown preset 'huge'"),

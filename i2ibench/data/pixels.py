@@ -84,12 +84,15 @@ def _decoded(file: Path | io.BytesIO, place: str) -> Image:
 @contextmanager
 def _readable(file: Path | io.BytesIO, place: str) -> Iterator[None]:
     """Turn what can go wrong while an image file is read into one line."""
+    from PIL import UnidentifiedImageError
+
     try:
         yield
     except (FileNotFoundError, IsADirectoryError):
         raise DataError(absent(Path(place))) from None
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
-        reason = " ".join(str(error).replace(repr(str(file)), "it").split()) or type(error).__name__
+        known = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
+        reason = " ".join(known.replace(repr(str(file)), "it").split()) or type(error).__name__
         raise DataError(f"{place}: does not decode as an image ({reason}): repair or remove it") from None
 
 

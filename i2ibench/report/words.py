@@ -148,9 +148,16 @@ def summary(boards: Sequence[Board]) -> str:
         said = [f"{listed(won)}. {certainty(board)}".strip()] if won else []
         if worse := against_copy(board):
             said.append(worse)
+        if flagged := [f"{row.label} ({', '.join(names)})" for row in board.rows if (names := _troubles(row))]:
+            said.append(f"Flagged, with the reason on the page: {listed(flagged)}.")
         if said:
             lines.append(f"{board.data}: {' '.join(said)}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _troubles(row: Row) -> list[str]:
+    """Names of a row's flags, but for the one that has a sentence of its own (`against_copy`)."""
+    return [name for name in row.flags if name != BELOW_COPY]
 
 
 def not_run(board: Board) -> str:

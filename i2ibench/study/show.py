@@ -65,7 +65,9 @@ def serve(
     first = f", after {study.rounds} to practise" if study.rounds else ""
     print(f"{len(study.pool)} different questions, {study.count} for each rater{first}; answers: {kept.path}")
     if practice and not study.rounds:
-        print("i2ibench: no test image is left to practise on", file=sys.stderr)
+        print(
+            "no test image is left to practise on, so raters begin at once; ask about fewer --images", file=sys.stderr
+        )
     loopback.serve_until_interrupted(listening)
 
 

@@ -113,6 +113,8 @@ def watch(
     the_protocol = scoring.protocol_of(protocol)
     found_trial = trials.find(trial, Store(store))
     items = files.plan(source, source / "absent")
+    if len(items) < window:
+        raise ConfigError(f"{source}: {len(items)} images do not fill a window of {window}; choose a smaller --window")
     from i2ibench.use import watching
 
     if figure is not None:

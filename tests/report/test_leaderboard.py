@@ -168,6 +168,7 @@ def test_a_row_that_copy_beats_on_most_scores_is_flagged_and_a_sentence_says_so(
         "On KID (VGG16) and LPIPS no method beats copy."
     )
     assert "weak does worse than copy" in words.summary([made])
+    assert "Flagged" not in words.summary([made])
     assert "- weak: worse than copy: the unchanged input" in tables.to_markdown("x", [made])
     assert words.against_copy(replace(made, references=())) == ""
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from i2ibench import frames
-from i2ibench.report import leaderboard, significance
+from i2ibench.report import latex, leaderboard, significance
 from i2ibench.report import words as wording
 
 
@@ -290,6 +290,12 @@ def test_a_flag_stands_beside_its_row_with_the_reason(benchmark: Any, tmp_path: 
     assert 'title="seed 0: all &lt;alike&gt;"' in flagged
     assert "flat (seed 0) collapse all &lt;alike&gt;." in words(text[text.index("<h3>Notes</h3>") :])
     assert Tags(text).open == []
+    (made,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    assert "Flagged, with the reason on the page: flat (collapse)." in wording.summary([made])
+    tex = latex.render("x", [made])
+    assert "flat$^\\dagger$ &" in tex
+    assert "$^\\dagger$\\,flat: collapse." in tex
+    assert "well$^" not in tex
 
 
 def test_without_flags_there_are_no_notes(html: str) -> None:
