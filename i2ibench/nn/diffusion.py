@@ -59,9 +59,9 @@ class Diffusion(nn.Module):
 
     def __init__(self, levels: Tensor, predict: Prediction = "noise") -> None:
         super().__init__()
-        from diffusers import schedulers  # here, as it takes seconds: not within the time of the first translation
+        import diffusers.schedulers  # noqa: F401 (here, as it takes seconds: not within the first translation's time)
 
-        self._library, self.predict = schedulers, predict
+        self.predict = predict
         self.register_buffer("levels", levels, persistent=False)
 
     def draw_levels(self, n: int) -> Tensor:
@@ -95,8 +95,9 @@ class Diffusion(nn.Module):
         variance (Ho et al. 2020, algorithm 2); both by diffusers. `network(y, level)`, level (N,). `clip`: each
         estimate of the image into [-1, 1].
         """
-        kind = self._library.DDIMScheduler if sampler == "ddim" else self._library.DDPMScheduler
-        scheduler = self._scheduler(kind, levels, clip_sample=clip)
+        from diffusers.schedulers import DDIMScheduler, DDPMScheduler
+
+        scheduler = self._scheduler(DDIMScheduler if sampler == "ddim" else DDPMScheduler, levels, clip_sample=clip)
         how: dict[str, Any] = {"use_clipped_model_output": clip} if sampler == "ddim" else {"generator": rng}
         for step in reversed(range(len(levels))):
             y = scheduler.step(network(y, levels[step].expand(len(y))), step, y, **how).prev_sample
@@ -109,7 +110,9 @@ class Diffusion(nn.Module):
         to, as the step of `sample` between the same two levels does: what is left between them is that one sees the
         image before the step, the other after it, which vanishes with the steps' size.
         """
-        scheduler, y = self._scheduler(self._library.DDIMInverseScheduler, levels, clip_sample=False), x
+        from diffusers.schedulers import DDIMInverseScheduler
+
+        scheduler, y = self._scheduler(DDIMInverseScheduler, levels, clip_sample=False), x
         for step, level in enumerate(levels):
             y = scheduler.step(network(y, level.expand(len(y))), step, y).prev_sample
         return y
