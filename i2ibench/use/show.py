@@ -30,6 +30,8 @@ from i2ibench.use.ask import Ask, Direction
 if TYPE_CHECKING:
     from i2ibench.use.model import Model
 
+FIGURES = ".png", ".svg", ".pdf"  # that `watch` draws
+
 
 def translate(
     trial: str,
@@ -110,6 +112,8 @@ def watch(
     trial: str, source: Path, window: int, protocol: str, figure: Path | None, store: str, device: str | None
 ) -> bool:
     """A JSON line for each window. False: some have drifted."""
+    if figure is not None and figure.suffix.lower() not in FIGURES:
+        raise ConfigError(f"--figure {figure}: the ending should be one of {', '.join(FIGURES)}")
     the_protocol = scoring.protocol_of(protocol)
     found_trial = trials.find(trial, Store(store))
     items = files.plan(source, source / "absent")
@@ -117,8 +121,6 @@ def watch(
         raise ConfigError(f"{source}: {len(items)} images do not fill a window of {window}; choose a smaller --window")
     from i2ibench.use import watching
 
-    if figure is not None:
-        watching.require_drawable(figure)
     for name in the_protocol.assets(["kid"]):
         show_assets.ensure(name)
     windows = []

@@ -26,8 +26,6 @@ MOST = 1000  # images of each domain that stand for it
 NULL = 500  # windows drawn from it to find the threshold
 LEVEL = 0.01  # of windows without any drift that raise an alarm all the same
 
-FIGURES = ".png", ".svg", ".pdf"  # that `draw` writes
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -130,12 +128,6 @@ def watch(
         seen = (inputs, _outputs(model, inputs))
         readings = [gauge.read(extract(each, protocol, where)) for gauge, each in zip(gauges, seen, strict=True)]
         yield Window(number, str(chosen[0]), str(chosen[-1]), *readings)
-
-
-def require_drawable(file: Path) -> None:
-    """Raises ConfigError if `draw` could not write a file of this ending."""
-    if file.suffix.lower() not in FIGURES:
-        raise ConfigError(f"--figure {file}: the ending should be one of {', '.join(FIGURES)}")
 
 
 def draw(windows: Sequence[Window], file: Path) -> None:
