@@ -1,7 +1,7 @@
 """What the loop can do about a training in trouble: EMA, warm-up, TTUR, spectral norm, R1 and DiffAugment.
 
 All are off by default, and then touch nothing. They work on any method without its file knowing: the first player is
-taken for the generator, the others for discriminators, whose networks are entered through their `forward`.
+taken for the generator, the others for discriminators, whose networks are entered by being called.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.hooks import RemovableHandle
 
 from i2ibench.config import Training
 from i2ibench.errors import TrialError
@@ -49,6 +50,7 @@ class Options:
         self._inputs: list[Tensor] = []  # what the discriminators were shown in this turn, before augmentation
         self._penalty: Tensor | None = None
         self._idle = {name for name in ("r1", "diffaugment") if getattr(settings, name)}  # had nothing to do so far
+        self._hooks: list[RemovableHandle] = []
         self._untried = set(self._discriminators)  # had no turn so far: not every step need be theirs
         self.steps = 0
         judges = [network for group in self._discriminators.values() for network in group]
@@ -106,8 +108,9 @@ class Options:
         with torch.no_grad():
             for average, tensor in zip(self._average, self._averaged(), strict=True):
                 tensor.copy_(average)
+        for hook in self._hooks:
+            hook.remove()
         for judge in (network for group in self._discriminators.values() for network in group):
-            vars(judge).pop("forward", None)
             for layer in weighted(judge) if self.settings.spectral_norm else ():
                 parametrize.remove_parametrizations(layer, "weight")
 
@@ -125,12 +128,18 @@ class Options:
         return self.settings.r1 is not None and self._player in self._discriminators
 
     def _enter(self, judge: nn.Module) -> None:
-        """Put what the options do to a discriminator's input and precision around its `forward`."""
-        inner, layers = judge.forward, weighted(judge) if self.settings.spectral_norm else []
+        """Put what the options do to a discriminator's input and precision around its `forward`.
 
-        def forward(x: Tensor, *others: Any, **named: Any) -> Any:
+        They are hooks, which run outside of what may be compiled of it.
+        """
+        layers = weighted(judge) if self.settings.spectral_norm else []
+        open_passes: list[ExitStack] = []
+
+        def before(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            open_passes.append(stack := ExitStack())
             if self._player is None:
-                return inner(x, *others, **named)
+                return None
+            x, *others = inputs
             penalised = self._penalises()
             if penalised:
                 x = x.float() if x.requires_grad else x.detach().float().requires_grad_()
@@ -138,18 +147,20 @@ class Options:
             if self.settings.diffaugment:
                 self._idle.discard("diffaugment")
                 x = diffaugment(x, self.settings.diffaugment)
-            with ExitStack() as stack:
-                if layers:  # the power iteration in float32, once for this pass
-                    stack.enter_context(parametrize.cached())
-                    with torch.autocast(x.device.type, enabled=False):
-                        for layer in layers:
-                            _ = layer.weight
-                if penalised:
-                    stack.enter_context(torch.autocast(x.device.type, enabled=False))
-                    stack.enter_context(current().differentiable_twice())
-                return inner(x, *others, **named)
+            if layers:  # the power iteration in float32, once for this pass
+                stack.enter_context(parametrize.cached())
+                with torch.autocast(x.device.type, enabled=False):
+                    for layer in layers:
+                        _ = layer.weight
+            if penalised:
+                stack.enter_context(torch.autocast(x.device.type, enabled=False))
+                stack.enter_context(current().differentiable_twice())
+            return (x, *others)
 
-        judge.forward = forward  # type: ignore[method-assign]
+        def after(*_: Any) -> None:
+            open_passes.pop().close()
+
+        self._hooks += [judge.register_forward_pre_hook(before), judge.register_forward_hook(after, always_call=True)]
 
     def _penalise(self, scores: Tensor) -> None:
         """Called by `nn.gan_loss` with scores that are of real images; inputs that they do not hang on add nothing."""
