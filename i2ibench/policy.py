@@ -34,7 +34,7 @@ class Policy:
     fused: bool = True  # one kernel for Adam's step, in place of torch's loop over the tensors
     batched: bool = True  # `nn.calls`: several calls of a network go through as one batch where that changes nothing
     shared: bool = True  # `nn.shared`: what two turns both need is computed once
-    products: bool = True  # on a CPU: strided convolutions of few pixels are matrix products (i2ibench/nn/strided.py)
+    rewritten: bool = True  # on a CPU: convolutions that halve, double or enlarge, where `nn` knows a faster way
     compile: bool = False  # the players' networks, by torch (see i2ibench/compiling.py)
     eager: str = ""  # why not, or not all of them, though it was asked for
 
@@ -67,7 +67,7 @@ class Policy:
     @classmethod
     def reference(cls, precision: Literal["fp64", "fp32"] = "fp32") -> Policy:
         """The plain way, which every other is compared with: nothing batched, shared, fused or rewritten."""
-        return cls(precision, fused=False, batched=False, shared=False, products=False)
+        return cls(precision, fused=False, batched=False, shared=False, rewritten=False)
 
     def prepare(self, method: Method) -> None:
         """Bring the method's networks into the policy's type and layout: before options and optimisers are made."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .enlarging import Enlarging
 from .functional import full
 
 
@@ -86,8 +87,7 @@ def upsampler(channels: int, outputs: int, ups: int) -> nn.Sequential:
     """The second half of both decoders: `ups` times (nearest x2, 5x5, LayerNorm, ReLU), then 7x7 and tanh."""
     layers: list[nn.Module] = []
     for _ in range(ups):
-        layers += [nn.Upsample(scale_factor=2), conv(channels, channels // 2, 5, 1, 2)]
-        layers += [LayerNorm(channels // 2), nn.ReLU(True)]
+        layers += [Enlarging(channels, channels // 2), LayerNorm(channels // 2), nn.ReLU(True)]
         channels //= 2
     return nn.Sequential(*layers, conv(channels, outputs, 7, 1, 3), nn.Tanh())
 
