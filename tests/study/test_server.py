@@ -234,7 +234,7 @@ def test_the_store_alone_will_do(judged: Path) -> None:
 def test_a_killed_server_loses_nothing(judged: Path) -> None:
     def start() -> tuple[subprocess.Popen[str], str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "i2ibench", "study", str(judged), "--questions", "6", "--port", "0"],
+            [sys.executable, "-m", "i2ibench", "study", str(judged), "--questions", "6", "--practice", "0", "--port", "0"],
             stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         assert process.stdout is not None
