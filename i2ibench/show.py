@@ -87,6 +87,9 @@ def stop(the_plan: Plan, store: Store, names: Iterable[str]) -> None:
     for name in wanted:
         if not any(_named(row.spec, name) for row in rows):
             raise ConfigError(f"no unfinished trial is called '{name}'; `i2ibench plan {the_plan.file}` lists them")
+    if not rows:
+        console.print("all trials are done: there is nothing to stop")
+        return
     chosen = {row.spec.id: row for row in rows if not wanted or any(_named(row.spec, name) for name in wanted)}
     for trial in chosen:
         stopping.request(store.trial(trial).path)

@@ -92,7 +92,7 @@ def check(path: Path) -> bool:
         [f"{twin.test.place} is {_kind(twin.kind)} {twin.train.place}" for twin in report.twins],
     )
     _list(
-        "pairs whose two images differ in size (each is fitted to `size` by itself; test_size: own refuses them)",
+        "pairs whose two images differ in size (each is fitted to `size`; test_size: own refuses such test pairs)",
         [f"{_sized(a)}, and {_sized(b)}" for a, b in report.unequal],
     )
     _list("repeated", [f"{name}: {n} images have the pixels of an earlier one" for name, n in report.repeats.items()])

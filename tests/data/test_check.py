@@ -141,7 +141,7 @@ def test_pairs_whose_two_images_differ_in_size_are_named_and_what_becomes_of_the
     assert not report.fine
     result = CliRunner().invoke(app, ["data", "check", str(tmp_path)])
     assert result.exit_code == 1
-    assert "differ in size (each is fitted to `size` by itself; test_size: own refuses them): 2" in result.output
+    assert "differ in size (each is fitted to `size`; test_size: own refuses such test pairs): 2" in result.output
     assert f"{tmp_path}/testA/0.png has 32 x 32 pixels, and {tmp_path}/testB/0.png has 64 x 64 pixels" in result.output
 
 
