@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from i2ibench.stopping import Stop
 from i2ibench.store import Store, require_writable
 from i2ibench.study import answers
 
+STAMP = ".drawn-from"  # in a report's folder: the digest of what it shows, and the benchmark file, seen from there
 BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default networks, generously
 
 
@@ -83,6 +86,7 @@ def run(
     executors.require_known(executor)
     _fetch_data(file, console)
     the_plan, store = load(file, protocol=protocol)
+    warn_of_clash(the_plan)
     before = _states(the_plan, store)
     pending = _pending(the_plan, store, before, train=train, rescore=rescore)
     outcomes: dict[str, Outcome] = {}
@@ -138,9 +142,9 @@ def report(
     `protocol` is the one that the plan was made with in place of the file's, and `figures` of so many data sets are
     drawn in place of the first few; the page's own command repeats both.
     """
-    folder = Path(the_plan.reports) / the_plan.name
-    page, stamp = folder / "index.html", folder / ".drawn-from"
-    drawn_from = digest(the_plan, store)
+    folder = _folder(the_plan)
+    page, stamp = folder / "index.html", folder / STAMP
+    drawn_from = f"{digest(the_plan, store)}\n{_seen_from(folder, the_plan)}\n"
     parts = "index.html", "leaderboard.md", "leaderboard.csv", "trials.parquet", "figures"
     whole = all((folder / name).exists() for name in parts)
     if not redraw and whole and stamp.exists() and stamp.read_text(encoding="utf-8") == drawn_from:
@@ -157,6 +161,36 @@ def report(
     return page
 
 
+def warn_of_clash(the_plan: Plan) -> None:
+    """A line on standard error if the report's folder holds the report of another benchmark file."""
+    folder = _folder(the_plan)
+    try:
+        _, drawn_from, *_ = (folder / STAMP).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):  # no report, or one of a version that did not tell
+        return
+    if drawn_from != _seen_from(folder, the_plan):
+        print(
+            f"i2ibench: {folder} holds the report of {os.path.normpath(folder / drawn_from)}, which that of "
+            f"{the_plan.file} replaces; to keep both, give one of the files another `name:`",
+            file=sys.stderr,
+        )
+
+
+def _folder(the_plan: Plan) -> Path:
+    return Path(the_plan.reports) / the_plan.name
+
+
+def _seen_from(folder: Path, the_plan: Plan) -> str:
+    """The way from a report's folder to its benchmark file: the same wherever both are copied to."""
+    return os.path.relpath(Path(the_plan.file).resolve(), folder.resolve())
+
+
+def require_places(the_plan: Plan, store: Store) -> None:
+    """Raise StoreError if a run could not write its trials, or its report."""
+    store.require_writable()
+    require_writable(_folder(the_plan), "reports")
+
+
 def _fetch_data(file: Path | str, console: Console) -> None:
     """Bring the data sets that the file names, and this machine lacks, here: planning needs to see their files."""
     for entry in config.load(Path(file)).data:
@@ -170,8 +204,7 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
     for spec in pending:
         if store.trial(spec.id).result() is None:
             loggers.require(spec.logging)
-    store.require_writable()
-    require_writable(Path(the_plan.reports) / the_plan.name, "reports")
+    require_places(the_plan, store)
     images = {label: _read(entry, the_plan.protocol, store, console) for label, entry in the_plan.data.items()}
     store.require_writable(int(sum(images[spec.data].test_a.nbytes + _bytes(spec) for spec in pending)))
     for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):

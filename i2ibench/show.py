@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from i2ibench import lease, monitor, provenance, registry, show_assets, stopping
+from i2ibench import benchmark, lease, monitor, provenance, registry, show_assets, stopping
 from i2ibench.columns import Columns
 from i2ibench.errors import ConfigError
 from i2ibench.method import PRESET_SIZES, Method, Task
@@ -27,7 +27,7 @@ console = Console(width=None if sys.stdout.isatty() else 1000)
 
 
 def plan(the_plan: Plan, store: Store) -> None:
-    rows = monitor.rows(the_plan, store)
+    rows = _rows(the_plan, store)
     table(
         ("method", "data", "seed", "steps", "state", "trial"),
         (
@@ -61,10 +61,19 @@ def plan_json(the_plan: Plan, store: Store) -> dict[str, Any]:
         "protocol": the_plan.protocol.name,
         "trials": [
             {"id": r.spec.id, "label": r.spec.label, "data": r.spec.data, "seed": r.spec.seed, "state": r.state}
-            for r in monitor.rows(the_plan, store)
+            for r in _rows(the_plan, store)
         ],
         "skipped": [{"label": s.label, "data": s.data, "reason": s.reason} for s in the_plan.skipped],
     }
+
+
+def _rows(the_plan: Plan, store: Store) -> list[monitor.Row]:
+    """Where each trial stands. What a run of the rest would warn of, or refuse for want of a place, a plan does too."""
+    benchmark.warn_of_clash(the_plan)
+    rows = monitor.rows(the_plan, store)
+    if any(row.state != "done" for row in rows):
+        benchmark.require_places(the_plan, store)
+    return rows
 
 
 def status(the_plan: Plan, store: Store) -> None:
@@ -78,6 +87,9 @@ def stop(the_plan: Plan, store: Store, names: Iterable[str]) -> None:
     for name in wanted:
         if not any(_named(row.spec, name) for row in rows):
             raise ConfigError(f"no unfinished trial is called '{name}'; `i2ibench plan {the_plan.file}` lists them")
+    if not rows:
+        console.print("all trials are done: there is nothing to stop")
+        return
     chosen = {row.spec.id: row for row in rows if not wanted or any(_named(row.spec, name) for name in wanted)}
     for trial in chosen:
         stopping.request(store.trial(trial).path)

@@ -91,6 +91,10 @@ def check(path: Path) -> bool:
         "test images that training sees, or nearly (leaks)",
         [f"{twin.test.place} is {_kind(twin.kind)} {twin.train.place}" for twin in report.twins],
     )
+    _list(
+        "pairs whose two images differ in size (each is fitted to `size`; test_size: own refuses such test pairs)",
+        [f"{_sized(a)}, and {_sized(b)}" for a, b in report.unequal],
+    )
     _list("repeated", [f"{name}: {n} images have the pixels of an earlier one" for name, n in report.repeats.items()])
     _list("doubtful", report.problems)
     if report.yaml:
@@ -125,6 +129,10 @@ def _part(name: str) -> str:
 
 def _kind(kind: str) -> str:
     return {"the same pixels": "the same as", "nearly the same": "nearly", "mirrored": "the mirror image of"}[kind]
+
+
+def _sized(look: checking.Look) -> str:
+    return f"{look.item.place} has {look.width} x {look.height} pixels"
 
 
 def _list(title: str, lines: list[str]) -> None:

@@ -95,6 +95,38 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("place", ["a file", "/proc/nowhere"])
+def test_a_plan_refuses_a_store_that_a_run_could_not_write(benchmark_file: Write, tmp_path: Path, place: str) -> None:
+    file = benchmark_file()
+    (tmp_path / "a file").touch()
+    file.write_text(file.read_text().replace(str(tmp_path / "runs"), str(tmp_path / place)))
+    before = sorted(tmp_path.rglob("*"))
+    run, plan = (i2ibench(*command, file) for command in (("run", "-x", "local"), ("plan",)))
+    assert plan.stderr.startswith(f"i2ibench: store {tmp_path / place}: cannot be written")
+    assert (plan.returncode, plan.stdout, plan.stderr) == (run.returncode, run.stdout, run.stderr)
+    assert plan.returncode == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_who_would_replace_the_report_of_another_file_is_told(benchmark_file: Write, tmp_path: Path) -> None:
+    one = benchmark_file()
+    two = one.with_name("two.yaml")
+    two.write_text(one.read_text())
+    told = (
+        f"i2ibench: {tmp_path}/reports/tiny holds the report of {one}, which that of {two} replaces; "
+        "to keep both, give one of the files another `name:`\n"
+    )
+    assert i2ibench("run", one, "-x", "local").stderr == ""
+    assert (tmp_path / "reports" / "tiny" / ".drawn-from").read_text().endswith("\n../../benchmark.yaml\n")
+    assert i2ibench("plan", one).stderr == ""
+    plan = i2ibench("plan", two, "--json")
+    assert (plan.returncode, plan.stderr) == (0, told)
+    assert len(json.loads(plan.stdout)["trials"]) == 2
+    run = i2ibench("run", two, "-x", "local")
+    assert (run.returncode, run.stderr) == (0, told)
+    assert (i2ibench("plan", two).stderr, i2ibench("plan", one).stderr.count("\n")) == ("", 1)
+
+
 def test_ctrl_c_says_how_to_go_on(benchmark_file: Write, tmp_path: Path) -> None:
     file = benchmark_file()
     file.write_text(file.read_text().replace("steps: 6", "steps: 100000"))

@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import skimage
 import yaml
 from PIL import Image
 
 from i2ibench import config, plan
 from i2ibench.data import fetch
+from i2ibench.data.resize import imresize
+from i2ibench.data.tasks import SuperResolve
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -133,6 +136,19 @@ def test_what_the_tutorials_tell_to_do_works(
     for name in ("first", "own", "mine"):
         assert "NaN" not in Path(f"reports/{name}/leaderboard.md").read_text(encoding="utf-8")
     assert len(list(Path("painted").glob("*.png"))) == 2 * 12
+
+
+def test_what_is_enlarged_by_hand_is_what_networks_of_super_resolution_learn_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = skimage.data.astronaut()[:64, :96]
+    Path("small").mkdir()
+    Image.fromarray(imresize(photo, (16, 24))).save("small/astronaut.png")
+    (block,) = (found for found in blocks(DOCS / "how-to" / "super-resolution.md") if found.language == "python")
+    exec(compile(block.text, "super-resolution.md", "exec"), {})
+    enlarged = np.asarray(Image.open("enlarged/astronaut.png"))
+    assert np.array_equal(enlarged, SuperResolve(scale=4).degraded(photo, np.random.default_rng(0)))
 
 
 def images(folder: Path, entry: dict[str, Any]) -> None:

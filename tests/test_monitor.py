@@ -4,6 +4,7 @@ import io
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,8 @@ def test_stop_asks_and_a_run_heeds_it(benchmark_file: Write, capsys: pytest.Capt
     }
     assert outcomes == {plan.trials[0].id: "done", plan.trials[1].id: "interrupted"}
     assert store.trial(plan.trials[1].id).result() is None
+    show.stop(replace(plan, trials=plan.trials[:1]), store, [])
+    assert "there is nothing to stop" in capsys.readouterr().out
     show.logs(store, plan.trials[0].id[:8], follow=True)
     assert "finished" in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r"no trials of .* begin with 'tiny-x'"):

@@ -22,6 +22,7 @@ def report(
     from i2ibench import benchmark
 
     the_plan, store = benchmark.load(file, protocol=protocol)
+    benchmark.warn_of_clash(the_plan)
     say(benchmark.report(the_plan, store, protocol=protocol, redraw=True, figures=figures))
 
 

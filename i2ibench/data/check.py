@@ -60,13 +60,14 @@ class Report:
     looks: dict[str, list[Look]] = field(default_factory=dict)  # by array: train_a, ...
     broken: list[str] = field(default_factory=list)
     twins: list[Twin] = field(default_factory=list)
+    unequal: list[tuple[Look, Look]] = field(default_factory=list)  # the A and B of pairs that differ in size
     repeats: dict[str, int] = field(default_factory=dict)  # array -> images whose pixels an earlier one has
     problems: list[str] = field(default_factory=list)  # why it cannot be used as it is, or what is doubtful
     yaml: dict[str, Any] = field(default_factory=dict)
 
     @property
     def fine(self) -> bool:
-        return not (self.broken or self.twins or self.problems)
+        return not (self.broken or self.twins or self.unequal or self.problems)
 
 
 def check(path: Path, progress: Progress | None = None) -> Report:
@@ -95,6 +96,8 @@ def check(path: Path, progress: Progress | None = None) -> Report:
             report.repeats[name] = repeats
     for domain in dict.fromkeys(name.partition("_")[2] for name in arrays):
         report.twins += _twins(report.looks.get(f"train_{domain}", []), report.looks.get(f"test_{domain}", []))
+    if source is not None and source.kind_paired and not report.yaml.get("task"):
+        report.unequal = _unequal(arrays, report.looks)
     if report.yaml:
         report.yaml |= _proposal([look for looks in report.looks.values() for look in looks])
     return report
@@ -222,6 +225,17 @@ def _twins(train: list[Look], test: list[Look]) -> list[Twin]:
                 found.append(Twin(look.item, train[row].item, kind))
                 break
     return found
+
+
+def _unequal(arrays: dict[str, list[Item]], looks: dict[str, list[Look]]) -> list[tuple[Look, Look]]:
+    """The pairs whose two images differ in size; those of which one cannot be read are left out."""
+    seen = {name: {look.item: look for look in found} for name, found in looks.items()}
+    pairs = [
+        (seen[f"{split}_a"].get(a), seen[f"{split}_b"].get(b))
+        for split in ("train", "test")
+        for a, b in zip(arrays[f"{split}_a"], arrays[f"{split}_b"], strict=True)
+    ]
+    return [(a, b) for a, b in pairs if a and b and (a.width, a.height) != (b.width, b.height)]
 
 
 def _nearest(known: np.ndarray, wanted: np.ndarray) -> list[tuple[int, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,7 @@ class RayExecutor:
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
+    print(f"connecting to Ray at {address}" if address else "starting Ray", file=sys.stderr)  # either takes seconds
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)  # ray replaces it

@@ -55,19 +55,20 @@ def grid(
     shown = [*before.items(), *columns.items()]
     fixed = "input, target and" if images.scores_pairs else "input and"
     labels = list(columns)
-    how = (
-        "the two on which all methods together do best, the two in the middle and the two worst by mean LPIPS; "
-        "its value stands below each output"
-        if distances
-        else "evenly spaced"
-    )
+    total = len(images.test_a)
+    those = f"All {total} test images" if len(chosen) == total else f"{len(chosen)} of {total} test images"
+    if any(kinds):
+        those += (
+            ": the two on which all methods together do best, the two in the middle and the two worst by mean LPIPS"
+        )
+    elif len(chosen) < total:
+        those += ", evenly spaced"
+    value = f"; {'its value' if any(kinds) else 'LPIPS'} stands below each output" if distances else ""
     return Drawing(
         f"samples-{board.slug}",
         "Samples",
-        f"{len(chosen)} of {len(images.test_a)} test images: {how}. The first seed of each method, in the order of "
-        "the leaderboard." + left_out(board),
-        f"Grid of {fixed} the translations by {', '.join(labels)} for {len(chosen)} test images of {board.data}, "
-        f"{how}.",
+        f"{those}{value}. The first seed of each method, in the order of the leaderboard." + left_out(board),
+        f"Grid of {fixed} the translations by {', '.join(labels)}, on {board.data}. {those}{value}.",
         grids.draw(
             [[np.asarray(array[i]) for _, array in shown] for i in chosen],
             [label for label, _ in shown],

@@ -144,7 +144,7 @@ class Change:
     after: float
     images: int  # that the test stands on, and
     p: float | None  # what it gives: of other images, for these two networks
-    better: str | None  # which of the two rows, if the difference is significant
+    better: str | None  # "before" or "after", if the difference is significant
 
 
 def retrained(file: Path, names: Names) -> str:
@@ -164,7 +164,8 @@ def changes(file: Path, names: Names) -> list[Change]:
             rows = names.before, one.a if one.b == names.before else one.b
             cells = [row.cells[one.metric] for label in rows for row in board.rows if row.label == label]
             before, after = (cell.mean if cell else math.nan for cell in cells)
-            found.append(Change(board.data, titles[one.metric], before, after, one.images, one.p, one.winner))
+            better = one.winner and ("before" if one.winner == names.before else "after")
+            found.append(Change(board.data, titles[one.metric], before, after, one.images, one.p, better))
     return found
 
 

@@ -20,9 +20,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from i2ibench import benchmark, executors, loopback, scoring, show_assets
 from i2ibench.anysize import Fit
 from i2ibench.benchmark import Summary
-from i2ibench.columns import Columns
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
+from i2ibench.show import table
 from i2ibench.store import Store
 from i2ibench.use import files, trials
 from i2ibench.use.ask import Ask, Direction
@@ -165,7 +165,7 @@ def retrain(
         p = "-" if one.p is None else f"{one.p:.3g}"
         rows.append((one.data, one.title, f"{one.before:.5g}", f"{one.after:.5g}", one.images or "-", p, verdict))
     numbers = ("before", "after", "images", "p")
-    Console().print(Columns(("data", "score", *numbers, "verdict"), rows, right=numbers))
+    table(("data", "score", *numbers, "verdict"), rows, right=numbers)
     print(f"retrained: {retraining.retrained(file, names)}")
     return summary
 

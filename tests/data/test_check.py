@@ -127,6 +127,24 @@ def test_shapes_that_differ_are_cropped_in_the_proposal(tmp_path, crops):
     assert {"size": 32, "fit": "crop"}.items() <= check(tmp_path).yaml.items()
 
 
+def test_pairs_whose_two_images_differ_in_size_are_named_and_what_becomes_of_them(tmp_path, crops):
+    for i, folder in enumerate(("trainA", "trainB", "testA", "testB")):
+        save(tmp_path / folder, crops[4 * i : 4 * i + 4])
+    save(tmp_path / "trainB", [crops[6][:, :40]], ["2"])
+    (tmp_path / "trainA" / "3.png").write_bytes(b"")  # has no size to compare
+    Image.fromarray(crops[8]).resize((32, 32)).save(tmp_path / "testA" / "0.png")
+    report = check(tmp_path)
+    assert [(a.item.place, b.item.place) for a, b in report.unequal] == [
+        (str(tmp_path / "trainA" / "2.png"), str(tmp_path / "trainB" / "2.png")),
+        (str(tmp_path / "testA" / "0.png"), str(tmp_path / "testB" / "0.png")),
+    ]
+    assert not report.fine
+    result = CliRunner().invoke(app, ["data", "check", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "differ in size (each is fitted to `size`; test_size: own refuses such test pairs): 2" in result.output
+    assert f"{tmp_path}/testA/0.png has 32 x 32 pixels, and {tmp_path}/testB/0.png has 64 x 64 pixels" in result.output
+
+
 def test_nothing_to_look_at(tmp_path):
     with pytest.raises(DataError, match="no such file or folder"):
         check(tmp_path / "none")

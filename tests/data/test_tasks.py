@@ -277,5 +277,7 @@ def test_the_benchmark_file_names_the_place_of_a_mistake(photos, benchmark_file)
 
     text = "data:\n  x:\n    source: folder\n    path: PHOTOS\n    layout: images\n    task:\n      name: denoise\n      sigmo: 3\nmethods:\n  copy:\n"
     text = text.replace("PHOTOS", str(photos))
-    with pytest.raises(ConfigError, match=r"benchmark.yaml:6: data.x.task: unknown key 'sigmo'; did you mean 'sigma'"):
+    with pytest.raises(
+        ConfigError, match=r"benchmark.yaml:8: data.x.task.sigmo: unknown key 'sigmo'; did you mean 'sigma'"
+    ):
         plan.make(config.load(benchmark_file(text)))

@@ -41,13 +41,17 @@ def scores(file: Path) -> dict[str, dict]:
 
 def test_ray_and_local_give_the_same_scores(benchmark_file: Write, tmp_path: Path) -> None:
     here = benchmark_file()
-    assert run(here, "local").returncode == 0
+    done = run(here, "local")
+    assert (done.returncode, done.stderr) == (0, "")
     there = here.with_name("there.yaml")
     there.write_text(here.read_text().replace("/runs", "/ray-runs").replace("/reports", "/ray-reports"))
     done = run(there, "ray")
     assert done.returncode == 0, done.stderr
     assert "tiny | glyphs | seed 0: done" in done.stdout
+    assert done.stderr == "starting Ray\n"
     assert scores(there) == scores(here)
+    done = run(there, "ray")
+    assert (done.returncode, done.stderr) == (0, ""), "nothing is left to do, and no Ray is started"
 
 
 def test_a_killed_worker_is_a_failed_row_and_the_others_go_on(benchmark_file: Write, tmp_path: Path) -> None:
@@ -71,7 +75,8 @@ def test_a_request_that_no_node_can_meet_is_refused(benchmark_file: Write) -> No
     done = run(file, "ray")
     assert done.returncode == 2
     assert "asks for 4096 CPUs" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.splitlines()[0] == "starting Ray"
+    assert done.stderr.count("\n") == 2
 
 
 def test_something_else_that_listens_is_told_from_a_cluster() -> None:

@@ -79,6 +79,33 @@ def test_grid_of_unpaired_data_has_no_target(benchmark: Any) -> None:
     assert "target" not in {text.get_text() for text in drawing.figure.texts}
 
 
+@pytest.mark.parametrize(
+    ("count", "lpips", "caption"),
+    [
+        (48, True, "6 of 48 test images: the two on which all methods together do best, the two in the middle and the "
+         "two worst by mean LPIPS; its value stands below each output. The"),
+        (48, False, "6 of 48 test images, evenly spaced. The"),
+        (6, False, "All 6 test images. The"),
+        (3, True, "All 3 test images; LPIPS stands below each output. The"),
+        (2, False, "All 2 test images. The"),
+    ],
+)  # fmt: skip
+def test_the_caption_of_the_grid_says_how_few_images_were_chosen(
+    benchmark: Any, count: int, lpips: bool, caption: str
+) -> None:
+    whole = benchmark.images["glyphs"]
+    few = replace(whole, test_a=whole.test_a[:count], test_b=whole.test_b[:count], test_names=whole.test_names[:count])
+    for label in ("one", "other"):
+        benchmark.finish(benchmark.spec(label, 0), {"ssim": 0.5}, outputs=few.test_a)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    found = {label: {"lpips": np.linspace(0.1, 0.2, count)[None]} for label in ("one", "other")} if lpips else {}
+    drawing = samples.grid(board, benchmark.plan, benchmark.store, few, Looks(["one", "other"], []), found)
+    assert drawing is not None
+    assert drawing.caption.startswith(caption)
+    notes = [text.get_text() for text in drawing.figure.texts if re.fullmatch(r"0\.\d{3}", text.get_text())]
+    assert len(notes) == (2 * min(count, 6) if lpips else 0), "LPIPS of each output, where there is one"
+
+
 def test_a_method_keeps_its_colour_and_no_two_look_alike() -> None:
     methods = [f"m{i}" for i in range(100)]
     looks = Looks(methods, ["copy"])

@@ -44,7 +44,9 @@ def test_retrain_on_the_command_line(
     assert code == 0, error
     file = tmp_path / f"retrain-{trial.id}.yaml"
     assert f"benchmark: {file.name}" in said
-    assert "PSNR" in said
+    (forgotten,) = (line.rstrip() for line in said.splitlines() if line.startswith("shapes  SSIM"))
+    assert forgotten.endswith("  before is better")
+    assert len(forgotten) < 80, "one line on the narrowest terminal"
     table = i2ibench.results(file)
     scores = table[table["kind"] == "score"].set_index(["data", "label", "metric"])["value"]
     assert set(scores.index.droplevel("metric")) == {
