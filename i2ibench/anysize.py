@@ -105,9 +105,10 @@ def _candidates(size: int) -> Iterator[int]:
 
 
 def _margins(edge: int, multiple: int, least: int) -> tuple[int, int]:
-    """Pixels to add before and after an edge."""
+    """Pixels to add before and after an edge: those before keep the image on the grid of a network that shrinks it."""
     missing = max(-(-edge // multiple) * multiple, -(-least // multiple) * multiple) - edge
-    return missing // 2, missing - missing // 2
+    before = missing // 2 // multiple * multiple
+    return before, missing - before
 
 
 def _tiled(run: Run, image: np.ndarray, size: int) -> np.ndarray:

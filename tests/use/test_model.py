@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from i2ibench import registry
-from i2ibench.anysize import padded, tiled
 from i2ibench.errors import ConfigError, DataError
 from i2ibench.method import Method, Task
 from i2ibench.use.model import Model
@@ -45,34 +42,6 @@ class Strict(Method):
 
     def translate_back(self, b: torch.Tensor, *, rng: torch.Generator) -> torch.Tensor:
         return b / 2
-
-
-@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 4, 16]), st.integers(1, 20))
-@settings(max_examples=40, deadline=None)
-def test_padding_and_tiles_give_back_what_is_left_alone(height: int, width: int, multiple: int, least: int) -> None:
-    images, seen = noise(2, height, width, 3), []
-
-    def same(batch: np.ndarray) -> np.ndarray:
-        seen.append(batch.shape[1:3])
-        return np.stack([batch, 255 - batch], axis=1)
-
-    for outputs in (padded(same, images, multiple, least), tiled(same, images, least)):
-        np.testing.assert_array_equal(outputs, np.stack([images, 255 - images], axis=1))
-    assert all(edge % multiple == 0 and edge >= least for edge in seen[0])
-    assert set(seen[1:]) == {(least, least)}
-
-
-def test_tiles_overlap_by_a_quarter_and_blend() -> None:
-    """A network that paints each tile in one tone: between two centres the outputs pass over gradually."""
-    tones = iter(range(0, 256, 40))
-
-    def paint(tiles: np.ndarray) -> np.ndarray:
-        return np.stack([np.full_like(tile, next(tones)) for tile in tiles])[:, None]
-
-    row = tiled(paint, noise(1, 16, 40, 3), 16)[0, 0, 8, :, 0].astype(int)
-    assert (row[0], row[-1]) == (0, 80)
-    assert (np.diff(row) >= 0).all()
-    assert np.diff(row).max() <= 10
 
 
 # How often each halves an image of 32 pixels at its preset tiny; where it halves once more, its size must suit.
