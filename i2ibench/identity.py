@@ -36,7 +36,8 @@ def spec(
     """A trial of the plan, and what it is called.
 
     `trained_as` names its training, by a hash of all that could change its numbers; `id` adds how the trained networks
-    are used, where that is otherwise than they were trained: the other way, between other domains, other sampling.
+    are used, where that is otherwise than they were trained: the other way, between other domains, other sampling, on
+    test images that the training knows nothing of.
     """
     source_params = data.source.params.model_dump(mode="json")
     # A method that goes both ways is trained once, from A to B, and serves `direction: BtoA` by going back.
@@ -45,10 +46,12 @@ def spec(
     settings = training.model_dump(mode="json")
     group = data.group if method.pairing == "multi-domain" else ()
     own = params.model_dump(mode="json")
+    # A method without pairs learns from halves of the images (`batches.pools`), whose draw hangs on all of the set.
+    taught = data.taught if method.pairing == "paired" else data.fingerprint
     told = {
         "method": code_digest(registry.method_file(method)),
         "params": {key: value for key, value in own.items() if key not in method.sampling},
-        "data": [group or data.fingerprint, _told(learned_from)],
+        "data": [group or taught, _told(learned_from)],
         "training": {key: value for key, value in settings.items() if key not in BOOKKEEPING}
         if method.players
         else None,
@@ -67,6 +70,8 @@ def spec(
     if group:
         ends = data.source.params.ends[:: -1 if backward else 1]
         way = "" if ends == (0, 1) else "-{}to{}".format(*ends)
+    if taught != data.fingerprint:
+        way += f"-{data.fingerprint[:6]}"
     if sampled := {key: own[key] for key in method.sampling if own[key] != method.Params.model_fields[key].default}:
         way += f"-{_hash(sampled)[:6]}"
     return TrialSpec(

@@ -28,6 +28,7 @@ class DataPlan:
     declared: str = ""
     group: tuple[str, ...] = ()  # of more than two domains: the fingerprints of `pairs_of`
     way_of: str = ""  # the label of the set of several domains that this is one way of, where all ways are in the plan
+    taught: str = ""  # the fingerprint of what a paired method learns from, of which its training is named
 
 
 def pairs_of(params: DomainParams) -> list[DomainParams]:
@@ -97,7 +98,7 @@ def plan(config: Config, entry: Entry, protocol: Protocol) -> DataPlan:
     store = Store(config.header.store)  # remembers the hashes of files, but is not made by planning
     cache = store.data_cache if store.path.exists() else None
     try:
-        fingerprint, declared = source.fingerprint(cache), source.declared()
+        fingerprint, taught, declared = source.fingerprint(cache), source.taught(cache), source.declared()
         several = isinstance(source.params, DomainParams) and source.params.group
         parts = [type(source)(params, source.base) for params in pairs_of(source.params)] if several else []
         group = tuple(part.fingerprint(cache) for part in parts)
@@ -109,5 +110,5 @@ def plan(config: Config, entry: Entry, protocol: Protocol) -> DataPlan:
         ways = source.params.pair[:: 1 if source.params.direction == "AtoB" else -1]
         whole = entry.label.removesuffix(_way(*ways))
     return DataPlan(
-        entry.label, config.document.where(entry.path), source, fingerprint, metrics, declared, group, whole
+        entry.label, config.document.where(entry.path), source, fingerprint, metrics, declared, group, whole, taught
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -144,7 +145,10 @@ class Files(Source):
     def fingerprint(self, cache_dir: Path | None = None) -> str:
         """Over pairing, names and bytes of all files, which are label maps, own sizes and the task; not over where they
         lie."""
-        lists = self.arrays() if self.params.task else self.files
+        told = ["own sizes"] if self.params.own_sizes else []
+        return self._hashed(self.arrays() if self.params.task else self.files, told, cache_dir)
+
+    def _hashed(self, lists: Mapping[str, list[Item]], besides: list[str], cache_dir: Path | None) -> str:
         paths = list(dict.fromkeys(item.path for items in lists.values() for item in items))
         several = isinstance(self.params, DomainParams) and bool(self.params.group)
         found = digests(paths, cache_dir, read=_READ if several else None)
@@ -154,7 +158,7 @@ class Files(Source):
         }
         task = self.params.task and self.params.task.fingerprint()
         maps = self.params.palette_domain if self.params.palette else None  # those are resized in their own way
-        told = [self.pairing, self.hidden_pairs, task, maps, content, *(["own sizes"] if self.params.own_sizes else [])]
+        told = [self.pairing, self.hidden_pairs, task, maps, content, *besides]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:

@@ -58,6 +58,12 @@ class Named(Files):
     def kind_paired(self) -> bool:
         return self.recipe.layout == "side-by-side"
 
+    def taught(self, cache_dir: Path | None = None) -> str:
+        """With `test_on` of the training images alone, so that a training serves all the sets that it is tested on."""
+        if self.params.test_on is None:
+            return self.fingerprint(cache_dir)
+        return self._hashed({k: v for k, v in self.arrays().items() if k.startswith("train")}, [], cache_dir)
+
     def _domains(self) -> tuple[str, ...]:
         known, wanted = self.recipe.domains, self.params.domains
         if wanted is None:

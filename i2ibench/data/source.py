@@ -161,6 +161,10 @@ class Source(ABC):
     def fingerprint(self, cache_dir: Path | None = None) -> str:
         """sha256 (hex) of the content, whatever the size and direction. `cache_dir` may remember slow parts of it."""
 
+    def taught(self, cache_dir: Path | None = None) -> str:
+        """The same of what a paired method learns from: sets of one `taught` share their trainings."""
+        return self.fingerprint(cache_dir)
+
     @abstractmethod
     def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:
         """Fill arrays got from `allocate` with all images, A and B as `direction` says."""

@@ -1,0 +1,98 @@
+"""What trials are called: those that differ only in what they are tested on share a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from i2ibench import benchmark, jobs
+from i2ibench.data import fetch, recipes
+from i2ibench.executors.local import LocalExecutor
+from i2ibench.plan import Plan
+from i2ibench.stopping import Stop
+from i2ibench.store import Store
+
+FILE = """
+    seeds: [0]
+    store: {tmp}/runs
+    data:
+      sr:
+        source: div2k
+        test_on: {{grid: TESTS}}
+        test_size: own
+        task: {{name: super-resolve, scale: 2}}
+        size: 16
+        metrics: [psnr]
+    methods:
+      srcnn: {{preset: tiny, width: 8}}
+      cyclegan: {{preset: tiny, width: 4}}
+    training: {{steps: 2, batch_size: 2, checkpoint_every: 1}}
+"""
+Load = Callable[..., tuple[Plan, Store]]
+
+
+@pytest.fixture
+def load(benchmark_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Plans to learn from four photographs, and to be tested on the two of each of several sets."""
+    rng = np.random.default_rng(0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fetch, "home", lambda name: tmp_path / name)
+    for name, counts in {"div2k": (4, 2), "set5": (0, 2), "bsd100": (0, 2)}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / fetch.DONE).touch()
+        folders = recipes.recipes()[name].folders
+        for split, count in zip(("train", "test"), counts, strict=True):
+            for i in range(count):
+                (tmp_path / name / folders[split]).mkdir(parents=True, exist_ok=True)
+                pixels = rng.integers(0, 256, (20 + 2 * i, 24, 3), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / name / folders[split] / f"{i}.png")
+
+    def load(tests: str = "[set5, bsd100]", own: str = "own") -> tuple[Plan, Store]:
+        return benchmark.load(benchmark_file(FILE.replace("TESTS", tests).replace(": own", f": {own}")))
+
+    return load
+
+
+def train(the_plan: Plan, store: Store, method: str) -> dict[str, np.ndarray]:
+    """Train and translate; what the first test image of each set became."""
+    specs = [spec for spec in the_plan.trials if spec.label == method]
+    work = [job for job in jobs.make(the_plan, store, specs) if job.kind == "train"]
+    assert {outcome.state for _, outcome in LocalExecutor().run(work, Stop())} == {"done"}
+    return {spec.data: store.trial(spec.id).outputs()[0] for spec in specs}
+
+
+def test_one_training_serves_all_the_sets_that_it_is_tested_on(load: Load) -> None:
+    the_plan, store = load()
+    on_five, on_hundred = (spec for spec in the_plan.trials if spec.label == "srcnn")
+    assert on_five.trained_as == on_hundred.trained_as
+    assert on_five.id != on_hundred.id
+    outputs = train(the_plan, store, "srcnn")
+    assert [path.parent.name for path in store.path.glob("*/weights.pt")] == [on_five.trained_as]
+    for tests, label in (("set5", on_five.data), ("bsd100", on_hundred.data)):
+        alone, other = load(f"[{tests}]")
+        store.path.rename(store.path.with_name(f"before-{tests}"))
+        (found,) = train(alone, other, "srcnn").values()
+        np.testing.assert_array_equal(found, outputs[label])
+
+
+def test_other_sizes_of_the_test_images_are_another_trial_of_the_same_training(load: Load) -> None:
+    own, fitted = (load("[set5]", size)[0].trials[0] for size in ("own", "null"))
+    assert own.trained_as == fitted.trained_as
+    assert own.id != fitted.id
+
+
+def test_what_is_taught_counts_and_the_sets_own_test_images_do_not(load: Load, tmp_path: Path) -> None:
+    before = load()[0].trials[0]
+    for split, other in (("test", False), ("train", True)):
+        file = tmp_path / "div2k" / recipes.recipes()["div2k"].folders[split] / "0.png"
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+        assert (load()[0].trials[0].trained_as != before.trained_as) == other
+
+
+def test_a_method_without_pairs_learns_from_halves_that_hang_on_the_whole_set(load: Load) -> None:
+    one, other = (spec for spec in load()[0].trials if spec.label == "cyclegan")
+    assert one.trained_as == one.id != other.trained_as == other.id
