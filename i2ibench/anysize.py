@@ -44,7 +44,7 @@ def fitted(run: Run, images: np.ndarray, size: int, multiple: int | None) -> np.
     """
     if images.shape[1:3] == (size, size):
         return run(images)
-    return tiled(run, images, size) if multiple is None else padded(run, images, multiple, size)
+    return tiled(run, images, size, None) if multiple is None else padded(run, images, multiple, size)
 
 
 def padded(run: Run, images: np.ndarray, multiple: int, least: int) -> np.ndarray:
@@ -64,12 +64,13 @@ def padded(run: Run, images: np.ndarray, multiple: int, least: int) -> np.ndarra
     return run(larger)[:, :, top : top + height, left : left + width]
 
 
-def tiled(run: Run, images: np.ndarray, size: int) -> np.ndarray:
+def tiled(run: Run, images: np.ndarray, size: int, multiple: int | None) -> np.ndarray:
     """Cut images into tiles of `size` pixels that overlap by a quarter or more, and blend the outputs where they do.
 
     Weights grow linearly from the border of a tile to the end of the overlap. Images smaller than a tile are mirrored
     at their borders. What a network makes of a tile may hang on all of it (instance norm, attention), so that tiles
-    of one image can differ in tone.
+    of one image can differ in tone. They begin on the grid of a network that shrinks the image, whose edges must be
+    multiples of `multiple`, as far as the overlap allows.
 
     Args:
         images: uint8 (N, H, W, 3).
@@ -77,7 +78,10 @@ def tiled(run: Run, images: np.ndarray, size: int) -> np.ndarray:
     Returns:
         uint8 (N, k, H, W, 3).
     """
-    return np.concatenate([padded(lambda one: _tiled(run, one, size), image[None], 1, size) for image in images])
+    grid = min(multiple or 1, max(1, size // 4))
+    return np.concatenate(
+        [padded(lambda one: _tiled(run, one, size, grid), image[None], grid, size) for image in images]
+    )
 
 
 def resized(run: Run, images: np.ndarray, size: int) -> np.ndarray:
@@ -111,10 +115,10 @@ def _margins(edge: int, multiple: int, least: int) -> tuple[int, int]:
     return before, missing - before
 
 
-def _tiled(run: Run, image: np.ndarray, size: int) -> np.ndarray:
+def _tiled(run: Run, image: np.ndarray, size: int, grid: int) -> np.ndarray:
     """One image (1, H, W, 3), no smaller than a tile."""
     height, width = image.shape[1:3]
-    places = [(y, x) for y in _starts(height, size) for x in _starts(width, size)]
+    places = [(y, x) for y in _starts(height, size, grid) for x in _starts(width, size, grid)]
     if len(places) == 1:
         return run(image)
     outputs = run(np.stack([image[0, y : y + size, x : x + size] for y, x in places]))
@@ -128,10 +132,10 @@ def _tiled(run: Run, image: np.ndarray, size: int) -> np.ndarray:
     return np.rint(total / weights).astype(np.uint8)[None]
 
 
-def _starts(length: int, size: int) -> list[int]:
-    """Where tiles begin: evenly spaced, the first at 0 and the last at the end, a quarter of a tile or more shared."""
+def _starts(length: int, size: int, grid: int) -> list[int]:
+    """Where tiles begin: evenly spaced but on the grid, from 0 to the end, about a quarter of a tile or more shared."""
     count = 1 + -(-(length - size) // max(1, size - size // 4))
-    return [round(i * (length - size) / max(1, count - 1)) for i in range(count)]
+    return [i * (length - size) // max(1, count - 1) // grid * grid for i in range(count - 1)] + [length - size]
 
 
 def _scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -206,16 +206,18 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
             loggers.require(spec.logging)
     require_places(the_plan, store)
     images = {label: _read(entry, the_plan.protocol, store, console) for label, entry in the_plan.data.items()}
-    store.require_writable(int(sum(images[spec.data].test_a.nbytes + _bytes(spec) for spec in pending)))
+    networks = {spec.trained_as: spec for spec in pending if store.trial(spec.trained_as).training() is None}
+    outputs = sum(images[spec.data].test_a.nbytes + BYTES_PER_TRIAL for spec in pending)
+    store.require_writable(int(outputs + sum(map(_snapshot_bytes, networks.values()))))
     for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):
         with _progress(console, f"fetching {name}") as advance:
             assets.ensure(name, say=lambda line: console.print(line, highlight=False), progress=advance)
 
 
-def _bytes(spec: TrialSpec) -> float:
-    """What a trial may take beside its images: the networks that it keeps on its way are a quarter of it each."""
-    every = spec.training["score_every"] if spec.trained and not spec.borrows else None
-    return BYTES_PER_TRIAL * (1 + (spec.training["steps"] // every / 4 if every else 0))
+def _snapshot_bytes(spec: TrialSpec) -> float:
+    """What the networks that a training keeps on its way may take: a quarter of a trial each."""
+    every = spec.training["score_every"] if spec.trained else None
+    return BYTES_PER_TRIAL * (spec.training["steps"] // every / 4 if every else 0)
 
 
 def _read(entry: DataPlan, protocol: Protocol, store: Store, console: Console) -> Images:

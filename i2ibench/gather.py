@@ -119,7 +119,7 @@ def trained(spec: TrialSpec, store: Store, device: torch.device) -> Method:
     try:
         method.load_state_dict(torch.load(file, map_location=device, weights_only=True))
     except FileNotFoundError:
-        raise TrialError(f"{absent(file)}; delete the trial's directory to have it made again") from None
+        raise TrialError(f"{absent(file)}; delete its directory and the trial's to have it made again") from None
     return method
 
 

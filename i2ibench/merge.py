@@ -13,7 +13,7 @@ from pathlib import Path
 
 from i2ibench import lease
 from i2ibench.errors import StoreError
-from i2ibench.store import Store, Trial, atomic_write, require_writable
+from i2ibench.store import Store, Trial, atomic_write, read_json, require_writable
 from i2ibench.study import union
 
 MADE = ("weights.pt", "outputs.npy")  # what two trainings of one trial must share to be the same
@@ -62,7 +62,7 @@ def merge(stores: Sequence[Path], to: Path) -> Merged:
             others = seen.setdefault(trial.id, [home] if home.path.exists() else [])
             step = _step(trial, others, home)
             if step is None:
-                known += 1
+                known += _is_trial(trial)
             else:
                 steps[trial.id, str(folder) if step.kind == "score" else ""] = step
             others.append(trial)
@@ -76,22 +76,32 @@ def merge(stores: Sequence[Path], to: Path) -> Merged:
                 f"{step.home.path}: cannot be written ({error.strerror or error}); what is merged so far is whole, and "
                 "the same command goes on"
             ) from None
-    kinds = [step.kind for step in steps.values()]
+    kinds = [step.kind for step in steps.values() if _is_trial(step.source)]
     answers = union.bring(stores, to)
     return Merged(kinds.count("copy"), kinds.count("replace"), kinds.count("score"), known, answers)
 
 
 def _trials(folder: Path, to: Path) -> Iterator[Trial]:
-    """The trials of a store, by name."""
+    """The trials of a store, by name, and the folders of networks that several of them share."""
     if folder.resolve() == to.resolve():
         raise StoreError(f"{folder}: is the store to merge into; name the others alone")
-    found = sorted(spec.parent for spec in folder.glob("*/spec.json"))
+    found = {file.parent for file in folder.glob("*/spec.json")}
+    found |= {folder / str((read_json(path / "spec.json") or {}).get("trained_as", path.name)) for path in found}
     if not found:
         raise StoreError(f"{folder}: is no store (no folder in it has a spec.json); name what `store:` names")
-    for path in found:
+    for path in sorted(path for path in found if path.is_dir()):
         if lease.holder(path) is not None:
             raise StoreError(f"{path}: is being worked on; wait for its end, or stop it with `i2ibench stop`")
         yield Trial(path)
+
+
+def _is_trial(trial: Trial) -> bool:
+    """And not networks alone, which trials share and none is named after."""
+    return (trial.path / "spec.json").exists()
+
+
+def _finished(trial: Trial) -> bool:
+    return (trial.result() if _is_trial(trial) else trial.training()) is not None
 
 
 def _step(trial: Trial, others: Sequence[Trial], home: Trial) -> _Step | None:
@@ -100,9 +110,9 @@ def _step(trial: Trial, others: Sequence[Trial], home: Trial) -> _Step | None:
         return _Step(trial, home, "copy")
     if lease.holder(home.path) is not None:
         raise StoreError(f"{home.path}: is being worked on; wait for its end, or stop it with `i2ibench stop`")
-    if trial.result() is None:
+    if not _finished(trial):
         return None
-    finished = [other for other in others if other.result() is not None]
+    finished = [other for other in others if _finished(other)]
     if not finished:
         return _Step(trial, home, "replace" if home.path.exists() else "copy")
     for other in finished:

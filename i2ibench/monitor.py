@@ -184,8 +184,9 @@ def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
         if state == "failed":
             error = trial.error() or {}
             return Row(spec, state, error=f"{error.get('error', '')} (log: {error.get('log', '')})")
-        if state == "interrupted":
-            return Row(spec, state, step=store.trial(spec.trained_as).saved_step(), steps=spec.training["steps"])
+        saved = store.trial(spec.trained_as).saved_step()
+        if state == "interrupted" or (state == "missing" and saved is not None):  # perhaps of networks that it shares
+            return Row(spec, "interrupted", step=saved, steps=spec.training["steps"])
         if state != "running":
             return Row(spec, state)
         progress = trial.progress() or {"state": "starting"}

@@ -1,7 +1,7 @@
 """What the loop can do about a training in trouble: EMA, warm-up, TTUR, spectral norm, R1 and DiffAugment.
 
 All are off by default, and then touch nothing. They work on any method without its file knowing: the first player is
-taken for the generator, the others for discriminators, whose networks are entered by being called.
+taken for the generator, the others for discriminators, whose networks are called with the images first, by position.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ def _known(job: Job, mine: Trial) -> Outcome | None:
 def _work(job: Job, spec: TrialSpec, store: Store, log: logging.Logger, should_stop: Callable[[], bool]) -> None:
     mine = store.trial(spec.id)
     if job.kind == "train":
-        forward = f"train {spec.trained_as}" in job.after
-        if spec.borrows and forward and store.trial(spec.trained_as).training() is None:
+        waited = any(name.startswith(f"train {spec.trained_as}") for name in job.after)  # for the row that trains
+        if spec.borrows and waited and store.trial(spec.trained_as).training() is None:
             raise TrialError(f"its networks are those of {spec.trained_as}, and their training failed: see there")
         mine.write_progress("starting")
         trial.train_and_translate(spec, store, log, should_stop=should_stop, micro_batches=job.micro_batches)

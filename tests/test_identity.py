@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2ibench import benchmark, jobs
+from i2ibench import benchmark, jobs, monitor
 from i2ibench.data import fetch, recipes
+from i2ibench.errors import DivergedError, StoreError
 from i2ibench.executors.local import LocalExecutor
+from i2ibench.merge import merge
 from i2ibench.plan import Plan
 from i2ibench.stopping import Stop
 from i2ibench.store import Store
+from i2ibench.training import Loop
+from i2ibench.use import trials
 
 FILE = """
     seeds: [0]
@@ -96,3 +100,42 @@ def test_what_is_taught_counts_and_the_sets_own_test_images_do_not(load: Load, t
 def test_a_method_without_pairs_learns_from_halves_that_hang_on_the_whole_set(load: Load) -> None:
     one, other = (spec for spec in load()[0].trials if spec.label == "cyclegan")
     assert one.trained_as == one.id != other.trained_as == other.id
+
+
+def test_a_training_that_fails_is_not_tried_again_for_each_set(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+
+    def diverge(loop: Loop) -> None:
+        begun.append(loop)
+        raise DivergedError("a loss is NaN")
+
+    monkeypatch.setattr(Loop, "run", diverge)
+    the_plan, store = load()
+    work = [job for job in jobs.make(the_plan, store, the_plan.trials) if job.kind == "train" and "srcnn" in job.name]
+    errors = {outcome.error for _, outcome in LocalExecutor().run(work, Stop())}
+    assert len(begun) == 1
+    assert any("their training failed: see there" in error for error in errors)
+
+
+def test_a_training_that_was_left_is_interrupted_for_all_sets(load: Load) -> None:
+    the_plan, store = load()
+    specs = [spec for spec in the_plan.trials if spec.label == "srcnn"]
+    checkpoints = store.trial(specs[0].trained_as).path / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "1-0.pt").touch()
+    rows = {row.spec.id: row for row in monitor.rows(the_plan, store)}
+    assert [(rows[spec.id].state, rows[spec.id].step) for spec in specs] == [("interrupted", 1)] * 2
+
+
+def test_a_merge_brings_the_networks_that_trials_share(load: Load, tmp_path: Path) -> None:
+    the_plan, store = load()
+    train(the_plan, store, "srcnn")
+    merged = merge([store.path], tmp_path / "all")
+    assert merged.new == 2, "networks are no trial"
+    one = next(spec for spec in the_plan.trials if spec.label == "srcnn")
+    assert trials.load(one.id, store=tmp_path / "all").name
+    assert merge([store.path], tmp_path / "all").known == 2
+    (weights,) = store.path.glob("*/weights.pt")
+    weights.write_bytes(b"another")
+    with pytest.raises(StoreError, match=r"weights.pt .* differ: the trial was trained twice"):
+        merge([store.path], tmp_path / "all")

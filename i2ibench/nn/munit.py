@@ -87,7 +87,8 @@ def upsampler(channels: int, outputs: int, ups: int) -> nn.Sequential:
     """The second half of both decoders: `ups` times (nearest x2, 5x5, LayerNorm, ReLU), then 7x7 and tanh."""
     layers: list[nn.Module] = []
     for _ in range(ups):
-        layers += [Enlarging(channels, channels // 2), LayerNorm(channels // 2), nn.ReLU(True)]
+        # The identity stands where the authors' code has its upsampling, so that weights have the names of before.
+        layers += [nn.Identity(), Enlarging(channels, channels // 2), LayerNorm(channels // 2), nn.ReLU(True)]
         channels //= 2
     return nn.Sequential(*layers, conv(channels, outputs, 7, 1, 3), nn.Tanh())
 

@@ -87,7 +87,7 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
 def families(board: Board, plan: Plan) -> list[Line]:
     """Finished rows that share a training and differ in one number alone; only where there are two or more.
 
-    Rows that share a training (`trained_as`) differ in settings of `Method.sampling` and nothing else. Where several
+    On one board rows that share a training (`trained_as`) differ in settings of `Method.sampling` alone. Where several
     of them vary, the number that takes the most values is the axis, and each setting of the others a line.
     """
     rows = {row.label: row for row in board.rows if row.state == "done"}

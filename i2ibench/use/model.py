@@ -156,7 +156,7 @@ class Model:
         if ask.fit == "resize":
             return resized(run, images, self.size)
         if ask.fit == "tile":
-            return tiled(run, images, self.size)
+            return tiled(run, images, self.size, self.multiple(ask.direction))
         multiple = self.multiple(ask.direction)
         if multiple is None and ask.fit == "pad":
             raise ConfigError(f"{self.name} takes {self.size} x {self.size} pixels alone: use fit tile or resize")
