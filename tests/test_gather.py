@@ -250,7 +250,7 @@ def test_what_needs_no_networks_loads_none(benchmark_file: Write) -> None:
         score(the_plan, store, specs[label])
     score(the_plan, store, specs["way"])
     (store.trial(specs["way"].id).path / "weights.pt").unlink()
-    with pytest.raises(TrialError, match=r"weights\.pt: there is no such file; delete the trial's directory"):
+    with pytest.raises(TrialError, match=r"weights\.pt: there is no such file; delete its directory and the trial's"):
         score(the_plan, store, specs["way"])
 
 
