@@ -100,23 +100,21 @@ def _is_trial(trial: Trial) -> bool:
     return (trial.path / "spec.json").exists()
 
 
-def _finished(trial: Trial) -> bool:
-    return (trial.result() if _is_trial(trial) else trial.training()) is not None
-
-
 def _step(trial: Trial, others: Sequence[Trial], home: Trial) -> _Step | None:
     """What a trial has to bring where `others` of its name are there, or on their way from other stores."""
     if not others:
         return _Step(trial, home, "copy")
     if lease.holder(home.path) is not None:
         raise StoreError(f"{home.path}: is being worked on; wait for its end, or stop it with `i2ibench stop`")
-    if not _finished(trial):
+    ended = Trial.result if _is_trial(trial) else Trial.training
+    if ended(trial) is None:
         return None
-    finished = [other for other in others if _finished(other)]
+    for other in others:
+        if other.result() is not None or other.training() is not None:
+            _require_same(trial, other)
+    finished = [other for other in others if ended(other) is not None]
     if not finished:
         return _Step(trial, home, "replace" if home.path.exists() else "copy")
-    for other in finished:
-        _require_same(trial, other)
     files = sorted((trial.path / "scores").glob("*.json"))
     keys = tuple(file.stem for file in files if all(_brings(trial, other, file.stem) for other in finished))
     return _Step(trial, home, "score", keys) if keys else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,15 @@ def test_a_merge_brings_the_networks_that_trials_share(load: Load, tmp_path: Pat
     one = next(spec for spec in the_plan.trials if spec.label == "srcnn")
     assert trials.load(one.id, store=tmp_path / "all").name
     assert merge([store.path], tmp_path / "all").known == 2
+    # Elsewhere a row is called as its networks are: it comes whole, though those are here.
+    there = tmp_path / "elsewhere" / one.trained_as
+    shutil.copytree(store.trial(one.trained_as).path, there)
+    for name in ("spec.json", "result.json", "outputs.npy", "outputs-shapes.npy"):
+        shutil.copy(store.trial(one.id).path / name, there)
+    assert merge([there.parent], tmp_path / "all").finished == 1
+    assert (tmp_path / "all" / one.trained_as / "result.json").exists()
+    assert merge([store.path], tmp_path / "all").known == 2, "and its networks alone do not replace it"
+    assert (tmp_path / "all" / one.trained_as / "result.json").exists()
     (weights,) = store.path.glob("*/weights.pt")
     weights.write_bytes(b"another")
     with pytest.raises(StoreError, match=r"weights.pt .* differ: the trial was trained twice"):
