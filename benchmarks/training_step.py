@@ -1,6 +1,7 @@
 """How long a training step takes against a reference that learns the same: the plain policy, or the authors' own code.
 
     python -m benchmarks.training_step --method cyclegan                       # against Policy.reference()
+    python -m benchmarks.training_step --method cyclegan --precision bf16 --reference tf32   # the same, on a GPU's TF32
     python -m benchmarks.training_step --method munit --reference authors --authors FOLDER   # a checkout of their code
     python -m benchmarks.training_step --method munit --reference eager --compile            # ours, but for compiling
 
@@ -114,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     trained = [name for name in sorted(registry.methods()) if registry.method(name).players]
     parser.add_argument("--method", choices=trained, required=True)
-    parser.add_argument("--reference", choices=("plain", "eager", "authors"), default="plain")
+    parser.add_argument("--reference", choices=("plain", "tf32", "eager", "authors"), default="plain")
     parser.add_argument("--authors", metavar="FOLDER", help="their code: a checkout, for --reference authors")
     parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32", help="of ours")
     parser.add_argument("--channels-last", action="store_true")
@@ -145,8 +146,9 @@ def main() -> None:
     if chosen.reference == "authors":
         reference = authors.step(chosen.method, chosen.authors, a, b, chosen.width)
     else:
-        plain = Policy.reference() if chosen.reference == "plain" else replace(policy, compile=False)
-        reference = ours(chosen.method, params, a, b, plain)
+        plain = Policy.reference()
+        kinds = {"plain": plain, "tf32": replace(plain, precision="tf32"), "eager": replace(policy, compile=False)}
+        reference = ours(chosen.method, params, a, b, kinds[chosen.reference])
     longer = -warm(reference, device) + warm(fast, device)
     found, taken = ratios(reference, fast, chosen.rounds, chosen.steps, device)
     how = chosen.precision + ", channels last" * chosen.channels_last + ", compiled" * chosen.compile

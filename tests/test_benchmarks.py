@@ -6,6 +6,8 @@ import importlib
 import os
 import re
 import runpy
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,12 @@ def test_a_grey_file_is_its_own_luminance_in_published_tables(tmp_path: Path) ->
     Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).save(tmp_path / "rgb.png")
     difference = of_tables(tmp_path / "rgb.png", 2)[0] - of_tables(tmp_path / "grey.png", 2)[0]
     assert difference == pytest.approx(20 * np.log10(255 / 219), abs=0.02)
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_shellcheck_finds_nothing_in_what_runs_on_a_gpu() -> None:
+    script = Path(__file__).parents[1] / "benchmarks/on_gpu.sh"
+    done = subprocess.run(
+        ["shellcheck", "--severity=warning", str(script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout

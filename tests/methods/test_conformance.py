@@ -1,4 +1,7 @@
-"""What every registered method must keep, whoever wrote it: runs over each file of methods/ at its preset tiny."""
+"""What every registered method must keep, whoever wrote it: runs over each file of methods/ at its preset tiny.
+
+On the CPU, or on the device that `I2IBENCH_DEVICE` names (`I2IBENCH_DEVICE=cuda pytest tests/methods/test_conformance.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import copy
 import io
 import logging
 import math
+import os
 import re
 import subprocess
 import sys
@@ -30,7 +34,7 @@ from i2ibench.training import Loop
 from i2ibench.translation import translate_like, translate_styles
 from i2ibench.turns import Turns
 
-CPU = torch.device("cpu")
+DEVICE = torch.device(os.environ.get("I2IBENCH_DEVICE", "cpu"))
 NAMES = sorted(registry.methods())
 TRAINED = [name for name in NAMES if registry.method(name).players]
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -52,7 +56,7 @@ def images(n: int, seed: int, size: int) -> torch.Tensor:
 
 
 def floats(n: int, seed: int, size: int) -> torch.Tensor:
-    return images(n, seed, size) / 127.5 - 1
+    return (images(n, seed, size) / 127.5 - 1).to(DEVICE)
 
 
 def refusal(name: str, size: int) -> str | None:
@@ -71,6 +75,8 @@ def make(name: str, seed: int = 0, size: int | None = None) -> Method:
     method_class = registry.method(name)
     seed_everything(seed)
     method = method_class(method_class.Params(**settings(name)), Task(3, 3, size))
+    for module in method.modules().values():
+        module.to(DEVICE)
     method.fit(images(20, 1, size), images(20, 2, size))
     return method
 
@@ -91,7 +97,7 @@ def two_steps(name: str) -> bytes:
     turns = Turns(method)
     train(method, turns, range(2))
     file = io.BytesIO()
-    torch.save({"method": method.state_dict(), "turns": turns.state_dict(), "rng": rng_state(CPU)}, file)
+    torch.save({"method": method.state_dict(), "turns": turns.state_dict(), "rng": rng_state(DEVICE)}, file)
     return file.getvalue()
 
 
@@ -99,10 +105,10 @@ def restore(name: str) -> tuple[Method, Turns]:
     """That checkpoint in a fresh method of another seed."""
     method = make(name, seed=1)
     turns = Turns(method)
-    state = torch.load(io.BytesIO(two_steps(name)), weights_only=True)
+    state = torch.load(io.BytesIO(two_steps(name)), weights_only=True, map_location=DEVICE)
     method.load_state_dict(state["method"])
     turns.load_state_dict(state["turns"])
-    set_rng_state(state["rng"], CPU)
+    set_rng_state(state["rng"], DEVICE)
     return method, turns
 
 
@@ -114,7 +120,7 @@ def translate(method: Method, n: int = 3, seed: int = 0, back: bool = False) -> 
     torch.manual_seed(7)  # dropout, where the method keeps it on
     with torch.inference_mode():
         function = getattr(method, "translate_back" if back else "translate")
-        return function(a, rng=torch.Generator().manual_seed(seed))
+        return function(a, rng=torch.Generator(DEVICE).manual_seed(seed))
 
 
 def test_the_published_methods_are_there() -> None:
@@ -183,7 +189,7 @@ def test_gives_several_styles_of_one_image(name: str) -> None:
     method = restore(name)[0]
     inputs = to_uint8(floats(2, 3, method.task.size))
     for back in (False, True) if method.bidirectional else (False,):
-        styles = translate_styles(method, inputs, 3, 0, CPU, backward=back)
+        styles = translate_styles(method, inputs, 3, 0, DEVICE, backward=back)
         assert styles.shape == (2, 3, method.task.size, method.task.size, 3)
         for several in styles:
             assert all((several[i] != several[j]).any() for i, j in ((0, 1), (0, 2), (1, 2)))
@@ -195,11 +201,11 @@ def test_takes_the_style_of_a_given_image(name: str) -> None:
     size = method.task.size
     inputs, first, second = (to_uint8(floats(2, seed, size)) for seed in (3, 4, 5))
     for back in (False, True) if method.bidirectional else (False,):
-        like = translate_like(method, inputs, first, CPU, backward=back)
+        like = translate_like(method, inputs, first, DEVICE, backward=back)
         assert like.shape == (2, size, size, 3)
-        assert np.array_equal(like, translate_like(method, inputs, first, CPU, backward=back)), "nothing is drawn"
-        assert (like != translate_like(method, inputs, second, CPU, backward=back)).any()
-        swapped = translate_like(method, inputs, first[::-1], CPU, backward=back)
+        assert np.array_equal(like, translate_like(method, inputs, first, DEVICE, backward=back)), "nothing is drawn"
+        assert (like != translate_like(method, inputs, second, DEVICE, backward=back)).any()
+        swapped = translate_like(method, inputs, first[::-1], DEVICE, backward=back)
         assert (like != swapped).any(), "each image has its own reference"
 
 
@@ -255,7 +261,7 @@ def loop(name: str, folder: Path, micro_batches: int) -> Loop:
     settings = Training(steps=4, batch_size=3, log_every=3, checkpoint_every=100)
     method = make(name)
     batches, trial = Smooth(method.task.size, 3), Store(folder).trial(name)
-    return Loop(method, batches, settings, trial, CPU, logging.getLogger("test"), micro_batches=micro_batches)
+    return Loop(method, batches, settings, trial, DEVICE, logging.getLogger("test"), micro_batches=micro_batches)
 
 
 @trained_method
