@@ -45,9 +45,12 @@ def plan(the_plan: Plan, store: Store) -> None:
     )
     for skip in the_plan.skipped:
         console.print(f"skipped: {skip.label} on {skip.data}: {skip.reason}", markup=False, highlight=False)
-    cached = sum(row.state == "done" for row in rows)
+    missing = [row.spec for row in rows if row.state != "done"]
+    trained = [spec.trained_as for spec in missing if spec.trained]
+    trainings = len(set(trained))
+    shared = f" ({trainings} training{'s' * (trainings > 1)})" if trainings < len(trained) else ""
     console.print(
-        f"{len(rows)} trials: {cached} cached, {len(rows) - cached} to do; "
+        f"{len(rows)} trials: {len(rows) - len(missing)} cached, {len(missing)} to do{shared}; "
         f"protocol {the_plan.protocol.name}; store {store.path}",
         markup=False,
         highlight=False,

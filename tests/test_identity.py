@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2ibench import benchmark, jobs, monitor
+from i2ibench import benchmark, jobs, monitor, show
 from i2ibench.data import fetch, recipes
 from i2ibench.errors import DivergedError, StoreError
 from i2ibench.executors.local import LocalExecutor
@@ -82,6 +82,13 @@ def test_one_training_serves_all_the_sets_that_it_is_tested_on(load: Load) -> No
         store.path.rename(store.path.with_name(f"before-{tests}"))
         (found,) = train(alone, other, "srcnn").values()
         np.testing.assert_array_equal(found, outputs[label])
+
+
+def test_a_plan_says_how_many_trainings_its_trials_take(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    show.plan(*load())
+    assert "4 trials: 0 cached, 4 to do (3 trainings); " in capsys.readouterr().out, "CycleGAN's depend on the whole set"
+    show.plan(*load("[set5]"))
+    assert "2 trials: 0 cached, 2 to do; " in capsys.readouterr().out
 
 
 def test_other_sizes_of_the_test_images_are_another_trial_of_the_same_training(load: Load) -> None:
