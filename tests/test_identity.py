@@ -86,7 +86,9 @@ def test_one_training_serves_all_the_sets_that_it_is_tested_on(load: Load) -> No
 
 def test_a_plan_says_how_many_trainings_its_trials_take(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     show.plan(*load())
-    assert "4 trials: 0 cached, 4 to do (3 trainings); " in capsys.readouterr().out, "CycleGAN's depend on the whole set"
+    assert "4 trials: 0 cached, 4 to do (3 trainings); " in capsys.readouterr().out, (
+        "CycleGAN's depend on the whole set"
+    )
     show.plan(*load("[set5]"))
     assert "2 trials: 0 cached, 2 to do; " in capsys.readouterr().out
 
