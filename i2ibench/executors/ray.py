@@ -57,6 +57,7 @@ def _connected(address: str | None) -> Iterator[None]:
         # A bare ray.init() would join whatever cluster runs on this machine, another user's included.
         ray.init(
             address=address or "local",
+            job_config=_same_modules(),
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=False,
@@ -69,6 +70,19 @@ def _connected(address: str | None) -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+def _same_modules() -> Any:
+    """Let workers find modules where this process does.
+
+    Ray by itself puts the current folder before all else on their path, so that in a checkout of this repository they
+    would import what lies there, and not the package that is installed and runs here.
+    """
+    from ray.job_config import JobConfig
+
+    config: Any = JobConfig(_py_driver_sys_path=sys.path[:1])  # the folder of a script, or of `python -m`
+    config._runtime_env_has_working_dir = lambda: True  # it would be found there, so Ray adds nothing to the path
+    return config
 
 
 @contextmanager

@@ -54,6 +54,25 @@ def test_ray_and_local_give_the_same_scores(benchmark_file: Write, tmp_path: Pat
     assert (done.returncode, done.stderr) == (0, ""), "nothing is left to do, and no Ray is started"
 
 
+def test_workers_import_the_package_that_runs_and_not_what_lies_in_the_current_folder(
+    benchmark_file: Write, tmp_path: Path
+) -> None:
+    """As in a checkout of this repository, which holds an `i2ibench/`, where the package is installed elsewhere."""
+    checkout = tmp_path / "checkout" / "i2ibench"
+    checkout.mkdir(parents=True)
+    (checkout / "__init__.py").write_text("raise ImportError('not the one that is installed')")
+    command = tmp_path / "bin" / "i2ibench"
+    command.parent.mkdir()
+    command.write_text("from i2ibench.cli import main\nmain()")
+    environment = {**os.environ, "PYTHONPATH": str(Path(benchmark.__file__).parents[1])}
+    environment.pop("RAY_ADDRESS", None)
+    done = subprocess.run(
+        [sys.executable, str(command), "run", str(benchmark_file())],
+        capture_output=True, text=True, timeout=180, env=environment, cwd=checkout.parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_killed_worker_is_a_failed_row_and_the_others_go_on(benchmark_file: Write, tmp_path: Path) -> None:
     import textwrap
 
