@@ -17,6 +17,7 @@ HOME = "README.md"
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".sbatch": "bash"}
 BLOCKS, BLOCK = "<!-- all of i2ibench.nn -->", "{heading_level: 3, show_root_full_path: false, members: []}"
+LISTING = "# Ready comparisons\n\nEach file says at its top what it compares, what it needs, and how long it takes."
 WHOLE = Path("reports/example")  # a page with pictures beside it: copied with all that is in its folder
 
 
@@ -68,7 +69,7 @@ def _add(path: Path, files: Files, config: Any) -> None:
     elif path.is_dir():
         names = sorted(file for file in path.glob("*.yaml"))
         body = "\n\n".join(f"## {file.name}\n\n{_fenced(file)}" for file in names)
-        files.append(File.generated(config, place, content=f"# {path.name}\n\n{body}\n"))
+        files.append(File.generated(config, place, content=f"{LISTING}\n\n{body}\n"))
     else:
         head = "---\nsearch:\n  exclude: true\nhide: [toc]\n---\n"
         title = path.relative_to(ROOT).as_posix()

@@ -32,7 +32,26 @@ NUMBERS = ("kind", "metric", "value", "low", "high", "interval", "protocol")  # 
 
 
 def results(file: Path | str, *, protocol: str | None = None) -> pd.DataFrame:
-    """All results of a benchmark file, finished or not, one row per trial and metric: see `frame`. Runs nothing.
+    """All results of a benchmark file, finished or not, one row per trial and metric. Runs nothing.
+
+    Columns:
+
+    - `data`, `label`: the leaderboard and the row this belongs to; trials of one label differ by seed only
+    - `method`, `p_NAME`: the method and its parameters
+    - `reference`: True for rows that bound the scale (copy, oracle) and are never ranked
+    - `seed`, `trial`: of this repetition
+    - `state`: done, trained, running, interrupted, missing, failed, diverged or skipped
+    - `reason`, `log`: why it is not done, and where the whole story lies ("" if done)
+    - `flags`: troubles of a training that ended: the JSON of `[{"flag": ..., "reason": ...}]`, or ""
+    - `steps`: its budget of training steps; missing for what is not trained
+    - `kind`: "score", or "cost" (seconds, memory and the like, which carry no protocol)
+    - `metric`, `value`: the name of a metric or a cost; NaN where the trial has no such number
+    - `low`, `high`: of this trial's own interval of the score, over images; NaN where there is none
+    - `interval`: what that interval is: "95% bootstrap over images", say
+    - `protocol`: key of the evaluation protocol of a score
+
+    Trials without scores keep their rows (value NaN), and each combination that the plan left out has one row of
+    state "skipped" without a metric.
 
     Args:
         file: the benchmark file.
@@ -49,25 +68,7 @@ def results(file: Path | str, *, protocol: str | None = None) -> pd.DataFrame:
 
 
 def frame(plan: Plan, store: Store) -> pd.DataFrame:
-    """All results of a plan, one row per trial and metric; costs are metrics of kind "cost" and carry no protocol.
-
-    Columns:
-        data, label      the leaderboard and the row this belongs to; trials of one label differ by seed only
-        method, p_<name> the method and its parameters
-        reference        True for rows that bound the scale (copy, oracle) and are never ranked
-        seed, trial      of this repetition
-        state            done | trained | running | interrupted | missing | failed | diverged | skipped
-        reason, log      why it is not done, and where the whole story lies ("" if done)
-        flags            troubles of a training that ended: the JSON of [{"flag": ..., "reason": ...}], or ""
-        steps            its budget of training steps; missing for what is not trained
-        kind             score | cost
-        metric, value    a name of `metrics.catalog.METRICS` or of `COSTS`; NaN where the trial has no such number
-        low, high        of this trial's own interval of the score, over images; NaN where there is none
-        interval         what that interval is: "95% bootstrap over images", say
-        protocol         key of the evaluation protocol of a score
-
-    Trials without scores keep their rows (value NaN), and each combination that the plan left out has one row of
-    state "skipped" without a metric.
+    """The table of `results`, of a plan.
 
     Raises ResultsError if scores of one data set and metric were made under different protocols.
     """

@@ -92,7 +92,7 @@ class MethodParams(Settings):
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty inside Adam (as in the GAN papers; not AdamW)")
     decay: Literal["constant", "linear", "halve"] = Field(
         "linear",
-        description="learning rate: constant; linear to 0 over the second half; or halved every decay_every steps",
+        description="learning rate: constant; linear: to 0 over the second half; halve: halved every decay_every steps",
     )
     decay_every: int = Field(100_000, gt=0, description="steps between halvings (decay: halve)")
 

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from i2ibench import benchmark, lease, monitor, provenance, registry, show_assets, stopping
+from i2ibench import keys as words
 from i2ibench.columns import Columns
 from i2ibench.errors import ConfigError
 from i2ibench.method import PRESET_SIZES, Method, Task
@@ -186,18 +187,13 @@ def method_keys(name: str) -> None:
     method = registry.method(name)
     keys(method.Params)
     for preset, values in method.presets.items():
-        console.print(f"preset {preset}: {dict(values)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"preset {preset}: {words.written(values)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def keys(model: type[Settings]) -> None:
     """The keys of a model, with their defaults and meanings."""
-    table(
-        ("key", "default", "meaning"),
-        (
-            (key, "required" if field.is_required() else repr(field.default), field.description or "")
-            for key, field in model.model_fields.items()
-        ),
-    )
+    rows = ((key, words.default(field), words.meaning(field)) for key, field in model.model_fields.items())
+    table(("key", "default", "meaning"), rows)
 
 
 def profile(name: str, preset: str | None) -> None:

@@ -42,14 +42,14 @@ class BBDM(Method):
         blocks: int = Field(2, ge=1, description="residual blocks at each size")
         attention: tuple[int, ...] = Field((8,), description="how much smaller the maps are that get attention")
         head: int = Field(64, ge=1, description="channels in a head of the attention")
-        condition: bool = Field(True, description="f sees A beside x_t")
+        condition: bool = Field(True, description="the network sees A beside the noisy image x_t")
         timesteps: int = Field(1000, ge=3, description="points of the bridge")
         variance: float = Field(1.0, gt=0, description="s, the scale of the bridge's variance")
         sample_steps: int = Field(200, ge=3, description="network passes for a translation")
         eta: float = Field(1.0, ge=0, description="noise drawn on the way back; 0: one translation for each input")
         lr: float = Field(1e-4, gt=0, description="Adam's learning rate")
         beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first-moment decay")
-        decay: Literal["constant", "linear", "halve"] = Field("constant", description="see Method.Params")
+        decay: Literal["constant", "linear", "halve"] = Field("constant", description="the rate stays as it is")
 
     presets: ClassVar = {
         "tiny": {

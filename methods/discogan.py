@@ -42,7 +42,7 @@ class DiscoGAN(Method):
         rate_start: float = Field(0.01, ge=0, le=1, description="weight r of the reconstruction during the curriculum")
         rate: float = Field(0.5, ge=0, le=1, description="weight r of the reconstruction after it")
         matching: float = Field(0.9, ge=0, le=1, description="share of feature matching in what is left; GAN: the rest")
-        every: int = Field(3, ge=2, description="the discriminators learn in each so manieth step, else the generators")
+        every: int = Field(3, ge=2, description="the discriminators learn once in so many steps, else the generators")
         weight_decay: float = Field(1e-5, ge=0, description="L2 penalty inside Adam")
         decay: Literal["constant", "linear", "halve"] = Field("constant", description="the published rate is constant")
 

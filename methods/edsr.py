@@ -37,7 +37,9 @@ class EDSR(Method):
         width: int = Field(64, ge=1, description="channels of all layers")
         blocks: int = Field(16, ge=1, description="residual blocks")
         residual_scale: float = Field(1.0, gt=0, description="factor of what each block adds; 0.1 in the full network")
-        scale: Literal[2, 4, 8] | None = Field(None, description="how often it doubles; default: the task's, else 4")
+        scale: Literal[2, 4, 8] | None = Field(
+            None, description="factor of the enlargement; default: the task's, else 4"
+        )
         lr: float = Field(1e-4, gt=0, description="Adam's learning rate")
         beta1: float = Field(0.9, ge=0, lt=1, description="Adam's first-moment decay")
         decay: Literal["constant", "linear", "halve"] = Field("halve", description="halved every decay_every steps")

@@ -36,7 +36,9 @@ class SRGAN(Method):
     class Params(Method.Params):
         width: int = Field(64, ge=1, description="channels of the first layer of both networks")
         blocks: int = Field(16, ge=1, description="residual blocks")
-        scale: Literal[2, 4, 8] | None = Field(None, description="how often it doubles; default: the task's, else 4")
+        scale: Literal[2, 4, 8] | None = Field(
+            None, description="factor of the enlargement; default: the task's, else 4"
+        )
         content: Literal["vgg54", "vgg22", "mse"] = Field(
             "vgg54", description="compare late VGG features (SRGAN), early ones, or pixels (SRGAN-MSE)"
         )

@@ -134,7 +134,7 @@ def test_the_operations_of_a_step_are_those_of_its_convolutions(
     assert float(found[5]) > 0
 
 
-PUBLISHED = {2: (33.66, 0.9299), 3: (30.39, 0.8682), 4: (28.42, 0.8104)}  # bicubic on Set5 (EDSR, table 2)
+PUBLISHED = {2: (33.66, 0.9299), 3: (30.39, 0.8682), 4: (28.42, 0.8104)}  # bicubic on Set5 (EDSR, table 3)
 
 
 @pytest.mark.parametrize("scale", PUBLISHED)

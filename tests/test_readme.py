@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from i2ibench import registry
+from i2ibench import keys, registry
 from i2ibench.cli import app
 from i2ibench.config import Evaluation, Header, Resources, Training
 from i2ibench.data.files import FileParams
@@ -25,20 +24,11 @@ PAGES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md",
 DOCS = "\n".join(PAGES.values())
 
 
-def default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "required"
-    value = field.get_default(call_default_factory=True, validated_data={})
-    if value in (None, "", {}, ()):
-        return "none"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
 def table(model: type[BaseModel], leave_out: type[BaseModel] | None = None) -> str:
     """The keys of a model as Markdown rows, in the order of their declaration."""
     fields = {k: f for k, f in model.model_fields.items() if leave_out is None or k not in leave_out.model_fields}
     return "\n".join(
-        f"| `{key}` | {default(field)} | {(field.description or '').replace('|', chr(92) + '|')} |"
+        f"| `{key}` | {keys.default(field, '`')} | {keys.meaning(field).replace('|', chr(92) + '|')} |"
         for key, field in fields.items()
     )
 
@@ -47,8 +37,21 @@ def task_rows(name: str) -> str:
     """A task and its keys as one Markdown row each."""
     task = TASKS[name]
     first = (task.__doc__ or "").splitlines()[0]
-    keys = [f"| | `{k}` | {default(f)} | {f.description} |" for k, f in task.model_fields.items() if k != "name"]
-    return "\n".join([f"| `{name}` | | | {first} |", *keys])
+    fields = {key: field for key, field in task.model_fields.items() if key != "name"}
+    rows = [f"| | `{key}` | {keys.default(field, '`')} | {keys.meaning(field)} |" for key, field in fields.items()]
+    return "\n".join([f"| `{name}` | | | {first} |", *rows])
+
+
+def method_rows() -> str:
+    """The methods that learn, a Markdown row each: what they need, what they can do, and how long their papers train."""
+    rows = []
+    for name in sorted(registry.methods()):
+        method = registry.method(name)
+        abilities = [word for word in ("multimodal", "bidirectional") if getattr(method, word)]
+        if method.players:
+            paper = keys.written(method.presets["paper"]["training"]).strip("{}")
+            rows.append(f"| `{name}` | {method.paper} | {method.pairing} | {', '.join(abilities) or '–'} | {paper} |")
+    return "\n".join(rows)
 
 
 def set_rows() -> str:
@@ -101,6 +104,10 @@ def test_the_tables_of_methods_are_those_of_the_methods(name: str) -> None:
     params = registry.method(name).Params
     rows = "\n".join(row for row in table(params).splitlines() if row not in table(MethodParams).splitlines())
     assert rows in DOCS, f"README.md or docs should have these rows:\n{rows}"
+
+
+def test_the_table_of_methods_is_that_of_the_methods() -> None:
+    assert method_rows() in DOCS, f"docs/methods.md should have these rows:\n{method_rows()}"
 
 
 def test_the_top_level_keys_are_named() -> None:

@@ -18,9 +18,7 @@ app = typer.Typer(
 BenchmarkFile = Annotated[Path, typer.Argument(metavar="BENCHMARK", help="The benchmark file, such as benchmark.yaml.")]
 ExecutorName = Annotated[
     str,
-    typer.Option(
-        "--executor", "-x", help="`ray` (parallel, the default) or `local` (one after the other, in this process)."
-    ),
+    typer.Option("--executor", "-x", help="`ray` (in parallel) or `local` (one after the other, in this process)."),
 ]
 RayAddress = Annotated[
     str | None,

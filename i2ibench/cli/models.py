@@ -183,7 +183,7 @@ def watch(
     """Say whether incoming images, or the outputs for them, drift from what a trial knows: a JSON line for each window.
 
     KID of each window against the training images, with a threshold that one window in a hundred without drift
-    passes. The exit code is 1 if any has drifted.
+    exceeds. The exit code is 1 if any has drifted.
     """
     from i2ibench.use import show
 

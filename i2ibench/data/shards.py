@@ -18,10 +18,10 @@ from i2ibench.errors import DataError
 
 
 class ShardParams(FileParams):
-    path: str = Field(description="the folder of the shards: train*.tar and test*.tar (or val*.tar)")
+    path: str = Field(description="the folder of the shards: `train*.tar` and `test*.tar` (or `val*.tar`)")
     layout: Literal["pairs", "side-by-side", "unpaired", "images"] = Field(
         description="pairs: each sample has KEY.a.png and KEY.b.png; side-by-side: KEY.png holds A|B; unpaired: "
-        "trainA*.tar, trainB*.tar, testA*.tar and testB*.tar; images: KEY.png, for a task"
+        "`trainA*.tar`, `trainB*.tar`, `testA*.tar` and `testB*.tar`; images: KEY.png, for a task"
     )
     columns: tuple[str, str] = Field(
         ("a", "b"),

@@ -15,7 +15,7 @@ def luminance(image: np.ndarray, border: int) -> np.ndarray:
     """Y of BT.601 in 16 to 235, float64 (H - 2 border, W - 2 border), of an image uint8 (H, W, 3).
 
     As MATLAB's `255 * rgb2ycbcr(im2double(image))`, which is not rounded to 8 bits; so do RCAN's scripts and BasicSR.
-    Older papers rounded it: see benchmarks/bicubic.py, and docs/metrics.md for what that moves.
+    Older papers rounded it: see benchmarks/bicubic.py, and benchmarks/RESULTS.md for what that moves.
     """
     inside = image[border : image.shape[0] - border, border : image.shape[1] - border]
     return rgb2ycbcr(inside)[..., 0]
@@ -32,7 +32,7 @@ def bicubic(plane: np.ndarray, scale: int, border: int) -> tuple[float, float]:
 
     They go back to SRCNN's code: luminance alone, rounded to 8 bits before it is shrunk and again when it is enlarged,
     but not between. On Set5 these are theirs to the last digit: 33.66 / 0.9299 at x2, 30.39 / 0.8682 at x3 and 28.42 /
-    0.8104 at x4 (EDSR, table 2).
+    0.8104 at x4 (EDSR, table 3).
 
     Args:
         plane: uint8 (H, W): `rounded` of an RGB image, a grey one as it is; cropped to a multiple of the scale here.

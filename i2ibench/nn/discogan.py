@@ -19,7 +19,7 @@ def _widths(width: int, halvings: int) -> list[int]:
 class EncoderDecoder(nn.Sequential):
     """(N, channels_in, S, S) to (N, channels_out, S, S) in [0, 1], with no path around the bottleneck; batch norm.
 
-    S is a multiple of 2 ** halvings. Published at 64 pixels with 4 halvings, which leave 4 x 4.
+    S is a multiple of `2**halvings`. Published at 64 pixels with 4 halvings, which leave 4 x 4.
     """
 
     def __init__(self, channels_in: int, channels_out: int, width: int = 64, halvings: int = 4) -> None:
@@ -37,7 +37,7 @@ class EncoderDecoder(nn.Sequential):
 class FeatureDiscriminator(nn.Module):
     """(N, channels, S, S) to scores (N, 1, P, P), unbounded, and the features of all layers but the first.
 
-    P = S / 2**halvings - 3: one score at the published 64 pixels and 4 halvings; batch norm.
+    `P = S / 2**halvings - 3`: one score at the published 64 pixels and 4 halvings; batch norm.
     """
 
     def __init__(self, channels: int, width: int = 64, halvings: int = 4) -> None:

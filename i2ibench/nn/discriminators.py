@@ -8,7 +8,7 @@ from .norms import Norm, norm_layer
 
 
 class PatchGAN(nn.Sequential):
-    """(N, channels_in, S, S) to a map of scores (N, 1, P, P), unbounded, P = S / 2**layers - 2; S >= 3 * 2**layers.
+    """(N, channels_in, S, S) to a map of scores (N, 1, P, P), unbounded, `P = S / 2**layers - 2; S >= 3 * 2**layers`.
 
     Each score sees a patch: 70x70 pixels with 3 layers (Isola et al. 2017, section 6.1.2), 34x34 with 2, 16x16 with 1.
 

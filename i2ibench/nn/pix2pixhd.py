@@ -22,7 +22,9 @@ class HDGenerator(nn.Module):
         size: of the images; a multiple of 4. The coarse network halves them `hd_halvings(size)` times.
         width: channels after the coarse network's first convolution; half as many in the fine network.
         blocks: residual blocks of the coarse network; the fine one has `fine_blocks`.
-        norm, dropout, attention: as in `ResNetGenerator`, in the coarse network's trunk.
+        norm: of both networks, as in `ResNetGenerator`.
+        dropout: likewise, in the coarse network's trunk.
+        attention: likewise.
     """
 
     def __init__(

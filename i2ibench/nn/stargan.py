@@ -55,7 +55,7 @@ class DomainGenerator(nn.Module):
 class DomainDiscriminator(nn.Module):
     """Images (N, channels, S, S) to a map of scores (N, 1, P, P), unbounded, and logits of the domain (N, k).
 
-    P = S / 2**halvings; S is a multiple of 2**halvings. Published at 128 pixels with 6 halvings, which leave 2 x 2.
+    `P = S / 2**halvings`; S is a multiple of `2**halvings`. Published at 128 pixels with 6 halvings, which leave 2 x 2.
     """
 
     def __init__(self, channels: int, size: int, domains: int, width: int = 64, halvings: int = 6) -> None:

@@ -47,7 +47,7 @@ def curves(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
 
 
 def _curve_panel(ax: Axes, label: str, points: pd.DataFrame, looks: Looks) -> None:
-    players = list(points["player"].unique())
+    players = sorted(points["player"].unique(), key=lambda player: player != "generator")  # whoever moves first
     for i, player in enumerate(players):
         for j, (term, group) in enumerate(points[points["player"] == player].groupby("term", sort=False)):
             table = _smooth(group.pivot_table(index="step", columns="seed", values="value"))

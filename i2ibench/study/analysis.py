@@ -175,7 +175,9 @@ def _preferred(answers: Sequence[Answer]) -> tuple[Preferred, ...]:
     found = []
     for label, i in number.items():
         of = (winners == i) | (losers == i)
-        low, high = (None, None) if intervals is None else map(float, intervals[i])
+        # Who always won, or never, does so in every resampling: that tells nothing of how far the strength may be off.
+        unanimous = not of.any() or (winners[of] == i).mean() in (0, 1)
+        low, high = (None, None) if intervals is None or unanimous else map(float, intervals[i])
         found.append(Preferred(label, share(winners[of] == i, raters[of], images[of]), float(strength[i]), low, high))
     return tuple(sorted(found, key=lambda one: -one.strength))
 

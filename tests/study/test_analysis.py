@@ -26,7 +26,7 @@ BLUR = {REAL: 0.0, "pix2pix": 0.5, "<i>cycle": 1.0, "cvae": 2.0, NOISE: 9.0}
 RATERS, BLIND = 7, 5
 
 
-def answered(plan: Plan, store: Store) -> None:
+def answered(plan: Plan, store: Store, sharpness: float = 2) -> None:
     """Six raters who prefer what is sharp and err at times, and one who presses a key without looking."""
     label = {spec.id: spec.label for spec in plan.trials}
     material = Material(plan.trials, store)
@@ -38,9 +38,19 @@ def answered(plan: Plan, store: Store) -> None:
         while (waiting := answers.state(code)[2]) is not None:
             cell = waiting.question.cell
             a, b = (BLUR[label.get(which, which)] for which in (cell.a, cell.b))
-            chose_a = rng.random() < 1 / (1 + np.exp(2 * (a - b)))
+            chose_a = rng.random() < 1 / (1 + np.exp(sharpness * (a - b)))
             left = True if rater == BLIND else chose_a == waiting.question.a_is_left
             answers.answer(code, waiting.place, bool(left), 2.0)
+
+
+def test_who_always_won_or_lost_has_no_interval_of_strength(judged: Path) -> None:
+    plan, store = benchmark.load(judged)
+    answered(plan, store, sharpness=50)
+    (found,) = analysis.of_plan(plan, store)
+    best, middle, worst = found.preferred
+    assert (best.share.value, worst.share.value) == (1, 0)
+    assert best.low is best.high is worst.low is worst.high is None
+    assert middle.low is not None
 
 
 def test_what_raters_saw_is_what_is_found(judged: Path, command_line: CommandLine) -> None:
