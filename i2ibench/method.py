@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
+from i2ibench.errors import TrialError
 from i2ibench.settings import Settings
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ class Method:
         self.params: Any = params
         self.task = task
         self.build(task)
+        for player in self.players:
+            if player not in self.modules():
+                raise TrialError(f"players names '{player}', but build() sets no network self.{player}")
 
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
@@ -153,7 +157,7 @@ class Method:
         """One training step: each player takes its turn.
 
         It may be called on a part of the batch (micro-batches, several GPUs), and then takes the same turns, with the
-        same terms, on each: they may hang on `batch.step` and `batch.progress`, but not on the images or on chance.
+        same terms, on each: they may depend on `batch.step` and `batch.progress`, but not on the images or on chance.
         """
 
     def translate_back(self, b: Tensor, *, rng: torch.Generator) -> Tensor:

@@ -100,7 +100,21 @@ def _only_method(module: ModuleType, name: str) -> type[Method]:
     if not isinstance(found.players, tuple) or found.pairing not in get_args(Pairing):
         kinds = " or ".join(map(repr, get_args(Pairing)))
         raise ConfigError(f"method '{name}': players must be a tuple of names, and pairing {kinds}")
+    if missing := _missing(found):
+        raise ConfigError(f"method '{name}': {missing}")
     return found
+
+
+def _missing(found: type[Method]) -> str:
+    """What a class lacks of a method; "" if nothing."""
+    learns = found.step is not Method.step
+    if found.translate is Method.translate:
+        return "it must define translate(self, a, *, rng)"
+    if learns and not found.players:
+        return 'it defines step(), so players must name the networks that learn, such as players = ("generator",)'
+    if found.players and not learns:
+        return f"players names {', '.join(found.players)}, so it must define step(self, batch, turn)"
+    return ""
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -238,7 +238,7 @@ class Loop:
             if not math.isfinite(mean):
                 raise DivergedError(
                     f"diverged: the loss {name} became {mean} "
-                    f"within the {self.settings.log_every} steps up to step {self.step}"
+                    f"within the {min(self.settings.log_every, self.step)} steps up to step {self.step}"
                 )
         return losses
 

@@ -76,6 +76,7 @@ class Turns:
         self.counts: dict[str, float] = {}
         self._kept: dict[tuple[int, str, int], _Kept] = {}  # what a later turn of this step needs too
         self._trained = {id(p) for parameters in self._parameters.values() for p in parameters}
+        self._taken = False  # any turn in this step
         self._share = 1.0  # of the images of this step's batch, in the turn being taken
         self._waiting: dict[str, int] | None = None  # players whose gradients are being gathered, and their turns
 
@@ -88,15 +89,17 @@ class Turns:
             parts: micro-batches to divide this process's images into, as far as they go.
 
         Raises:
-            TrialError: micro-batches meet a player that takes several turns in a step.
+            TrialError: nobody took a turn, or micro-batches meet a player that takes several turns in a step.
         """
         if parts > 1 and whole > 1:  # on every process alike, even on one that has a single image
             self._waiting = {}
-        parts = min(parts, len(batch.a))
+        parts, self._taken = min(parts, len(batch.a)), False
         try:
             for part in _divided(batch, parts):
                 self._share = len(part.a) / whole
                 method.step(self.policy.batch(part), self)
+            if not self._taken:
+                raise TrialError('step() gives no player its turn: `with turn("generator") as loss: ...`')
             if self._waiting is not None:
                 self._require_one_turn_each(self._waiting, parts)
                 for player in self._waiting:
@@ -107,6 +110,7 @@ class Turns:
 
     @contextmanager
     def __call__(self, player: str) -> Iterator[Any]:
+        self._taken = True
         for name, parameters in self._parameters.items():
             for parameter in parameters:
                 parameter.requires_grad_(name == player)

@@ -9,17 +9,19 @@ import logging
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
 
-from i2ibench import lease, points, probe, stopping, trial
+from i2ibench import lease, method, points, probe, stopping, trial
 from i2ibench.build import limit_threads
 from i2ibench.errors import CrashedError, DivergedError, I2IBenchError, Interrupted, TrialError
 from i2ibench.job import Job, Outcome
 from i2ibench.memory import is_out_of_memory
+from i2ibench.method import Method
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
@@ -196,10 +198,21 @@ def _log(file: Path, name: str) -> Iterator[logging.Logger]:
 
 
 def _last_line(error: BaseException) -> str:
-    """What the leaderboard shows of a failure: our own errors as they are, others as `Type: last line`."""
+    """What the leaderboard shows of a failure: our own errors as they are, others as `Type: last line (file.py:7)`."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, I2IBenchError):
         return " ".join(lines)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'the store'}: cannot be written ({error.strerror})"
-    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
+    words = f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
+    return words + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of a method's own at which an error arose, in parentheses; "" if it did nowhere in one."""
+    lines = [
+        f" ({Path(frame.f_code.co_filename).name}:{line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if isinstance(frame.f_locals.get("self"), Method) and Path(frame.f_code.co_filename) != Path(method.__file__)
+    ]
+    return lines[-1] if lines else ""

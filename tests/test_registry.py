@@ -9,7 +9,19 @@ from i2ibench import registry
 from i2ibench.errors import ConfigError
 from i2ibench.method import Method
 
-ONE = "from i2ibench.method import Method\nclass Mine(Method):\n    pass\n"
+ONE = """from i2ibench.method import Method
+class Mine(Method):
+    pass
+    def translate(self, a, *, rng):
+        return a
+"""
+LEARNS = (
+    ONE
+    + """
+    def step(self, batch, turn):
+        return
+"""
+)
 
 
 def test_every_built_in_file_holds_one_method() -> None:
@@ -33,6 +45,9 @@ def test_a_path_is_a_method(tmp_path: Path) -> None:
         ("import sys\nsys.exit(3)\n", "cannot be imported: SystemExit"),
         (ONE.replace("pass", "Params = 3"), "Params must be a class"),
         (ONE.replace("pass", "players = 'generator'"), "players must be a tuple"),
+        (ONE.replace("translate", "translated"), r"bad.py': it must define translate\(self, a, \*, rng\)"),
+        (LEARNS, r"it defines step\(\), so players must name the networks"),
+        (ONE.replace("pass", "players = ('generator',)"), "players names generator, so it must define step"),
         ("import nothing_of_this_name\n", "cannot be imported: ModuleNotFoundError"),
         ("def broken(:\n", "cannot be imported: SyntaxError"),
     ],
