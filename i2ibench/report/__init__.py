@@ -143,7 +143,11 @@ def write(
             }
             tables.to_frame(built.tables).to_csv(made / "leaderboard.csv", index=False)
             tables.comparisons(boards).to_csv(made / "comparisons.csv", index=False)
-            (made / "leaderboard.md").write_text(tables.to_markdown(plan.name, built.tables), encoding="utf-8")
+            if standings is not None:
+                tables.overall(standings).to_csv(made / "overall.csv", index=False)
+            (made / "leaderboard.md").write_text(
+                tables.to_markdown(plan.name, built.tables, standings), encoding="utf-8"
+            )
             (made / "leaderboard.tex").write_text(latex.render(plan.name, built.tables), encoding="utf-8")
             built.table.to_parquet(made / "results.parquet", index=False)
             record.save(plan, store, built.per_image, made)

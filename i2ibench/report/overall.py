@@ -34,6 +34,11 @@ class Overall:
     missing: str  # what Friedman's test still lacks, as a sentence; "" if nothing
     means: tuple[Board, ...] = ()  # of each set of several domains: its scores over all ways from one to another
 
+    @property
+    def first(self) -> tuple[Standing, ...]:
+        """Who has the best mean place: several, if they are level."""
+        return tuple(one for one in self.standings if one.mean_place == self.standings[0].mean_place)
+
 
 def build(boards: Sequence[Board], sets: Mapping[str, str] | None = None) -> Overall | None:
     """Places by mean rank on each board. None for a single data set, or where nothing is ranked.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.drawing import listed
+from i2ibench.report.overall import Overall
 from i2ibench.statistics import Comparison, Summary
 
 DASH = "–"
@@ -106,12 +108,25 @@ def comparisons(boards: Sequence[Board]) -> pd.DataFrame:
     )
 
 
-def to_markdown(name: str, boards: Sequence[Board]) -> str:
+def to_markdown(name: str, boards: Sequence[Board], standings: Overall | None = None) -> str:
     """The leaderboards as a Markdown document."""
     parts = [f"# {_plain(name)}"]
     for board in boards:
         parts += [f"## {_plain(board.data)}", _markdown_table(board), _markdown_notes(board)]
+    if standings is not None:
+        places = overall(standings).map(lambda cell: _plain(cell) if isinstance(cell, str) else _place(cell))
+        parts += ["## Overall: places by mean rank", places.to_markdown(index=False, disable_numparse=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _place(value: float) -> str:
+    return DASH if math.isnan(value) else f"{value:.3g}"
+
+
+def overall(standings: Overall) -> pd.DataFrame:
+    """The leaderboard over data sets: the mean of the places on each; NaN where there is none."""
+    rows = [(one.label, one.mean_place, one.firsts, *one.places) for one in standings.standings]
+    return pd.DataFrame(rows, columns=["method", "mean place", "first on", *standings.data])
 
 
 def _markdown_table(board: Board) -> str:

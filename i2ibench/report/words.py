@@ -26,6 +26,11 @@ class Cell:
     tied: bool = False
 
 
+def position(value: float | None, values: Iterable[float | None]) -> str:
+    """The place of one of some values, of which the least comes first; those that are level share it."""
+    return DASH if value is None else str(1 + sum(other is not None and other < value for other in values))
+
+
 def cell(row: Row, column: Column) -> Cell:
     """What the table shows of a row and a column."""
     summary = row.cells.get(column.name)
@@ -148,11 +153,17 @@ def summary(boards: Sequence[Board]) -> str:
         said = [f"{listed(won)}. {certainty(board)}".strip()] if won else []
         if worse := against_copy(board):
             said.append(worse)
-        if flagged := [f"{row.label} ({', '.join(names)})" for row in board.rows if (names := _troubles(row))]:
-            said.append(f"Flagged, with the reason on the page: {listed(flagged)}.")
+        if troubled := flagged(board):
+            said.append(troubled)
         if said:
             lines.append(f"{board.data}: {' '.join(said)}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def flagged(board: Board) -> str:
+    """Which rows had troubles in training, and of what kind; "" if none."""
+    rows = [f"{row.label} ({', '.join(names)})" for row in board.rows if (names := _troubles(row))]
+    return f"Flagged (see the notes below the table): {listed(rows)}." if rows else ""
 
 
 def _troubles(row: Row) -> list[str]:

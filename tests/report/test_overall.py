@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from i2ibench.report import overall
+from i2ibench.report import overall, tables, words
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.statistics import Summary, summarise
 
@@ -86,3 +86,24 @@ def test_a_row_that_lacks_a_way_has_no_mean_and_a_column_that_a_way_lacks_is_lef
     made = overall.build([*boards, board("s b to a", {"x": 1, "y": 2}, second, columns=(PSNR,))], sets)
     assert made is not None
     assert made.means[0].columns == (PSNR,)
+
+
+def test_those_that_are_level_share_a_place_and_the_lead() -> None:
+    none = {"x": (1.0, 1.0), "y": (1.0, 1.0), "z|z": (1.0, 1.0), "w": (1.0, 1.0)}
+    made = overall.build(
+        [
+            board("one", {"x": 1, "y": 2, "z|z": 3, "w": 4}, none),
+            board("two", {"x": 2, "y": 1, "z|z": 3}, none),
+        ]
+    )
+    assert made is not None
+    places = [one.mean_place for one in made.standings]
+    assert places == [1.5, 1.5, 3.0, None]
+    assert [one.label for one in made.first] == ["x", "y"]
+    assert [words.position(place, places) for place in places] == ["1", "1", "3", "–"]
+    *_, header, _, x, y, z, w = tables.to_markdown("name", [], made).splitlines()
+    assert [part.strip() for part in header.strip("|").split("|")] == ["method", "mean place", "first on", "one", "two"]
+    assert [part.strip() for part in x.strip("|").split("|")] == ["x", "1.5", "1", "1", "2"]
+    assert w.strip("| ").split()[-1] == "–"
+    assert "z\\|z" in z
+    assert tables.overall(made).isna().sum().sum() == 2
