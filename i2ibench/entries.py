@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from i2ibench import yamlfile
 from i2ibench.errors import ConfigError
+from i2ibench.keys import written
 from i2ibench.settings import Settings
 from i2ibench.validation import validate
 
@@ -108,6 +109,10 @@ def read(section: str, raw: Mapping[str, Any], keys: type[KeysModel], document: 
     return tuple(entries)
 
 
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else written(value)
+
+
 def _spread(body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every combination of the `{grid: [...]}` values in an entry: [("lambda_l1=10 steps=500", {...}), ...]."""
     choices: list[list[tuple[str, Any]]] = []
@@ -115,7 +120,7 @@ def _spread(body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         if isinstance(value, Mapping) and set(value) == {"grid"}:
             if not isinstance(value["grid"], list) or not value["grid"]:
                 raise ValueError(f"{key}: a grid is a list of values, such as {{grid: [1, 2]}}")
-            choices.append([(f"{key}={option}", option) for option in value["grid"]])
+            choices.append([(f"{key}={_said(option)}", option) for option in value["grid"]])
         elif isinstance(value, Mapping):
             choices.append(list(_spread(value)))
         else:

@@ -30,8 +30,8 @@ def export(file: Path, to: Path, protocol: str | None = None) -> Path:
         StoreError: `to` cannot be written.
     """
     if to.suffix not in FORMS:
-        hint = did_you_mean(to.suffix, FORMS)
-        raise ConfigError(f"--to {to}: unknown ending '{to.suffix}'; {hint} (for networks: --format)")
+        ending = f"unknown ending '{to.suffix}'" if to.suffix else "leaderboards need an ending"
+        raise ConfigError(f"--to {to}: {ending}; {did_you_mean(to.suffix, FORMS)} (and networks need --format)")
     plan, store = benchmark.load(file, protocol=protocol)
     from i2ibench.report import build  # pandas takes a while to import
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ SPOKEN = ("training", "translating", "scoring", "done", "failed", "damaged")  # 
 QUIET_SHARE = 0.1  # of the time, at most, that goes into looking at the store: there may be thousands of trials
 PLAIN_SECONDS = 30.0  # between two lines about one running trial
 MOST_ROWS = 40
+FRAME = 6  # lines of a live table that are no rows, and one for a failure
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Row:
     loss: float | None = None
     eta_seconds: float | None = None
     error: str | None = None
+    log: str = ""  # where the whole story of a failure lies
+    failed_at: float = 0.0  # seconds since the epoch
     host: str = ""  # where it is worked on
     restarts: str = ""  # SLURM_RESTART_COUNT there
     beat_seconds: float | None = None  # since its last heartbeat
@@ -63,7 +67,8 @@ class Row:
             parts += [f"{self.images_per_second:.0f} images/s"] if self.images_per_second else []
             parts += [f"loss {self.loss:.3g}"] if self.loss is not None else []
             parts += [f"{duration(self.eta_seconds)} left"] if self.eta_seconds is not None else []
-        return ", ".join(parts) + (f": {self.error}" if self.error else "")
+        where = f" (log: {self.log})" if self.log else ""
+        return ", ".join(parts) + (f": {self.error}{where}" if self.error else "")
 
 
 def rows(plan: Plan, store: Store, specs: Sequence[TrialSpec] | None = None) -> list[Row]:
@@ -71,18 +76,29 @@ def rows(plan: Plan, store: Store, specs: Sequence[TrialSpec] | None = None) -> 
     return [_row(plan, store, spec) for spec in (plan.trials if specs is None else specs)]
 
 
-def table(rows: Sequence[Row], *, title: str = "", hosts: bool = False) -> RenderableType:
-    """The rows as a table, the running and failed ones first where there are too many to show.
+def table(rows: Sequence[Row], *, title: str = "", hosts: bool = False, most: int = MOST_ROWS) -> RenderableType:
+    """The rows as a table, the running and failed ones first where there are more than `most`.
 
     `hosts` adds who works on each, when its heart last beat, and how often Slurm has begun it again.
     """
-    order = sorted(rows, key=lambda row: row.state in ("missing", "queued", "done")) if len(rows) > MOST_ROWS else rows
+    order = sorted(rows, key=lambda row: row.state in ("missing", "queued", "done")) if len(rows) > most else rows
     numbers = ("seed", "step", "images/s", "loss", "left")
     header = ("method", "data", "seed", "state", *numbers[1:], *(("host", "heartbeat", "restarts") if hosts else ()))
-    view = Columns(header, (_cells(row, hosts=hosts) for row in order[:MOST_ROWS]), title=title, right=numbers)
-    failures = [Text(row.line(), style="red") for row in rows if row.error]
-    hidden = [Text(f"and {len(order) - MOST_ROWS} more", style="dim")] if len(order) > MOST_ROWS else []
-    return Group(view, *hidden, *failures)
+    view = Columns(header, (_cells(row, hosts=hosts) for row in order[:most]), title=title, right=numbers)
+    failures = [Text(line, style="red") for line in _failures(rows)]
+    states = Counter(row.state for row in order[most:])
+    hidden = f"and {states.total()} more: {', '.join(f'{count} {state}' for state, count in states.items())}"
+    return Group(view, *([Text(hidden, style="dim")] if states else []), *failures)
+
+
+def _failures(rows: Sequence[Row]) -> list[str]:
+    """A line for each reason that trials failed for."""
+    of: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.error:
+            of.setdefault(row.error, []).append(row)
+    more = {error: f" (and {len(alike) - 1} more alike)" if len(alike) > 1 else "" for error, alike in of.items()}
+    return [alike[0].line() + more[error] for error, alike in of.items()]
 
 
 def _cells(row: Row, *, hosts: bool) -> list[str | Text]:
@@ -114,6 +130,7 @@ class Monitor(AbstractContextManager["Monitor"]):
         self._plan, self._store, self._specs, self._console = plan, store, specs, console
         self._rows = {spec.id: Row(spec, "missing") for spec in specs}
         self._outcomes: dict[str, Outcome] = {}
+        self._began = time.time()
         self._look_again = -float("inf")
         self._said: dict[str, tuple[str, float]] = {}
         self._stop = threading.Event()
@@ -154,13 +171,17 @@ class Monitor(AbstractContextManager["Monitor"]):
 
     def _as_told(self, row: Row) -> Row:
         told = self._outcomes.get(row.spec.id)
+        if told is None and row.state == "failed" and row.failed_at < self._began:  # in an earlier run: it comes again
+            return Row(row.spec, "missing")
         if told is None or row.state in ("done", "failed", "damaged"):
             return row
         return replace(row, state=told.state, error=told.error or None)
 
     def _view(self) -> RenderableType:
         queued = [replace(row, state="queued") if row.state in ("missing", "trained") else row for row in self._look()]
-        return table(queued, title=self._plan.name)
+        ended = self._live is None or not self._live.is_started  # the last look has room for all
+        # A live table that is higher than the terminal loses its end: what is at work, perhaps.
+        return table(queued, title=self._plan.name, most=MOST_ROWS if ended else max(1, self._console.height - FRAME))
 
     def _talk(self) -> None:
         while not self._stop.wait(1.0):
@@ -183,7 +204,9 @@ def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
         state = trial.state(spec.score_key(plan.key), plan.metrics(spec))
         if state == "failed":
             error = trial.error() or {}
-            return Row(spec, state, error=f"{error.get('error', '')} (log: {error.get('log', '')})")
+            return Row(
+                spec, state, error=error.get("error", ""), log=error.get("log", ""), failed_at=error.get("time", 0.0)
+            )
         saved = store.trial(spec.trained_as).saved_step()
         if state == "interrupted" or (state == "missing" and saved is not None):  # perhaps of networks that it shares
             return Row(spec, "interrupted", step=saved, steps=spec.training["steps"])

@@ -82,6 +82,7 @@ def _rows(the_plan: Plan, store: Store) -> list[monitor.Row]:
 
 def status(the_plan: Plan, store: Store) -> None:
     console.print(monitor.table(monitor.rows(the_plan, store), title=the_plan.name, hosts=True))
+    console.print(f"store {store.path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def stop(the_plan: Plan, store: Store, names: Iterable[str]) -> None:

@@ -79,3 +79,37 @@ def test_stop_asks_and_a_run_heeds_it(benchmark_file: Write, capsys: pytest.Capt
     assert "finished" in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r"no trials of .* begin with 'tiny-x'"):
         show.logs(store, "tiny-x", follow=False)
+
+
+def test_failures_of_one_reason_are_said_once_and_what_is_at_work_comes_first(benchmark_file: Write) -> None:
+    plan, _ = benchmark.load(benchmark_file())
+    states = ["done", "done", "queued", "training", "failed", "failed"]
+    rows = [monitor.Row(plan.trials[0], state, error="no luck" if state == "failed" else None) for state in states]
+    shown = text(monitor.table(rows, most=3))
+    assert shown.count("no luck") == 1
+    assert "no luck (and 1 more alike)" in shown
+    assert "and 3 more: 2 done, 1 queued" in shown
+    assert shown.index("training") < shown.index("failed")
+
+
+def test_failures_of_an_earlier_run_come_again_and_are_not_told(benchmark_file: Write) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    store.trial(plan.trials[0].id).write_error("FAILED", "a failure of before")
+    out = io.StringIO()
+    with monitor.Monitor(plan, store, plan.trials, Console(file=out, width=300)):
+        store.trial(plan.trials[1].id).write_error("FAILED", "one of now")
+    assert "one of now" in out.getvalue()
+    assert "of before" not in out.getvalue()
+
+
+def test_a_live_table_is_as_high_as_the_terminal_and_the_last_one_shows_all(benchmark_file: Write) -> None:
+    file = benchmark_file()
+    file.write_text(file.read_text().replace("seeds: [0]", "seeds: 20").replace("  copy:\n", ""))
+    plan, store = benchmark.load(file)
+    out = io.StringIO()
+    console = Console(file=out, width=120, height=12, force_terminal=True)
+    with monitor.Monitor(plan, store, plan.trials, console) as watching:
+        live = text(watching._view())
+    assert live.count("tiny") == 1 + 12 - monitor.FRAME
+    assert "and 14 more: 14 queued" in live
+    assert out.getvalue().rsplit("state", 1)[1].count("queued") == 20

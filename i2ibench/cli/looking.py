@@ -11,14 +11,14 @@ import typer
 from i2ibench.cli.arguments import AsJson, app
 
 assets_app = typer.Typer(help="Pretrained weights that the metrics need.", no_args_is_help=True)
-app.add_typer(assets_app, name="assets")
+app.add_typer(assets_app, name="assets", rich_help_panel="Look around")
 data_app = typer.Typer(
     help="Data sets: bring them onto this machine, and look at what is in them.", no_args_is_help=True
 )
-app.add_typer(data_app, name="data")
+app.add_typer(data_app, name="data", rich_help_panel="Look around")
 
 
-@app.command()
+@app.command(rich_help_panel="Look around")
 def methods(
     name: Annotated[str | None, typer.Argument(help="Show the keys of this method instead.")] = None,
     as_json: AsJson = False,
@@ -32,7 +32,7 @@ def methods(
         print(json.dumps(show.methods_json(), indent=1)) if as_json else show.methods()
 
 
-@app.command()
+@app.command(rich_help_panel="Look around")
 def datasets(as_json: AsJson = False) -> None:
     """List the kinds of data set and their keys, the sets known by name, and the tasks made from images."""
     from i2ibench import show_data
@@ -40,7 +40,7 @@ def datasets(as_json: AsJson = False) -> None:
     print(json.dumps(show_data.datasets_json(), indent=1, ensure_ascii=False)) if as_json else show_data.datasets()
 
 
-@app.command()
+@app.command(rich_help_panel="Look around")
 def doctor(
     slurm: Annotated[
         Path | None,

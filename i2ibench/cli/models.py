@@ -19,7 +19,7 @@ DeviceName = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; def
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the method file that a packed folder brings.")]
 
 
-@app.command()
+@app.command(rich_help_panel="Use trained models")
 def translate(
     trial: TrialName,
     source: Annotated[str, typer.Argument(metavar="IN", help="An image, a folder, or - for paths on standard input.")],
@@ -70,7 +70,7 @@ def translate(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel="Use trained models")
 def pack(
     trial: TrialName,
     to: Annotated[Path, typer.Option(help="The folder to write; it must not be there, or be empty.")],
@@ -89,7 +89,7 @@ def pack(
     show.pack(trial, to, formats or (), store)
 
 
-@app.command()
+@app.command(rich_help_panel="Use trained models")
 def demo(
     trials: Annotated[
         list[str], typer.Argument(metavar="TRIAL...", help="Trials, by the beginning of their ids, or packed folders.")
@@ -108,7 +108,7 @@ def demo(
     show.demo(trials, store, port, host, device, trust_code=trust_code)
 
 
-@app.command()
+@app.command(rich_help_panel="Use trained models")
 def study(
     benchmark: Annotated[
         Path, typer.Argument(metavar="BENCHMARK", help="A benchmark file that was run, or the folder of its trials.")
@@ -166,7 +166,7 @@ def study(
     )
 
 
-@app.command()
+@app.command(rich_help_panel="Use trained models")
 def watch(
     trial: TrialName,
     source: Annotated[
@@ -191,7 +191,7 @@ def watch(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel="Use trained models")
 def retrain(
     trial: TrialName,
     data: Annotated[

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from i2ibench.cli.arguments import AsJson, BenchmarkFile, ProtocolName, app
+from i2ibench.cli.running import say
 
 
-@app.command()
+@app.command(rich_help_panel="Read results")
 def report(
     file: BenchmarkFile,
     protocol: ProtocolName = None,
@@ -26,13 +27,7 @@ def report(
     say(benchmark.report(the_plan, store, protocol=protocol, redraw=True, figures=figures))
 
 
-def say(page: Path) -> None:
-    """Print who leads, as the head of the page has it, and where the page is."""
-    summary = page.with_name("summary.txt")
-    print(f"{summary.read_text(encoding='utf-8') if summary.exists() else ''}report: {page}")
-
-
-@app.command()
+@app.command(rich_help_panel="Read results")
 def score(
     generated: Annotated[Path, typer.Option("--generated", "-g", help="Folder of the images to score.")],
     real: Annotated[Path, typer.Option("--real", "-r", help="Folder of the real images to score them against.")],
@@ -56,7 +51,7 @@ def score(
     show_scores.score(generated, real, protocol, metrics, paired=paired, as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel="Read results")
 def compare(
     runs: Annotated[
         list[str],
@@ -76,7 +71,7 @@ def compare(
     print(f"report: {page}")
 
 
-@app.command()
+@app.command(rich_help_panel="Read results")
 def export(
     source: Annotated[
         str,
@@ -106,7 +101,7 @@ def export(
     print(f"table: {exporting.export(Path(source), to, protocol)}")
 
 
-@app.command()
+@app.command(rich_help_panel="Read results")
 def merge(
     stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Folders of trials, such as runs.")],
     to: Annotated[Path, typer.Option(help="The store that gets what it lacks.")],
@@ -126,7 +121,7 @@ def merge(
     )
 
 
-@app.command()
+@app.command(rich_help_panel="Read results")
 def serve(
     file: BenchmarkFile,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,

@@ -21,13 +21,12 @@ from i2ibench.cli.arguments import (
     RayAddress,
     app,
 )
-from i2ibench.cli.reporting import say
 
 if TYPE_CHECKING:
     from i2ibench.benchmark import Summary
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def run(
     file: BenchmarkFile,
     executor: ExecutorName = "ray",
@@ -43,7 +42,7 @@ def run(
     _run(file, executor=executor, ray_address=ray_address, wait=not no_wait)
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def plan(
     file: BenchmarkFile,
     as_json: AsJson = False,
@@ -66,7 +65,7 @@ def plan(
     print(json.dumps(show.plan_json(the_plan, store), indent=1)) if as_json else show.plan(the_plan, store)
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def submit(
     file: BenchmarkFile,
     nodes: NodesOption = None,
@@ -104,7 +103,7 @@ def submit(
     show.submitted(file, options, dry_run=dry_run)
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def status(file: BenchmarkFile) -> None:
     """Show how far each trial is: from another terminal, or another machine that sees the store."""
     from i2ibench import benchmark, show
@@ -112,7 +111,7 @@ def status(file: BenchmarkFile) -> None:
     show.status(*benchmark.load(file))
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def stop(
     file: BenchmarkFile,
     trials: Annotated[
@@ -129,7 +128,7 @@ def stop(
     show.stop(*benchmark.load(file), trials or [])
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def logs(
     trial: Annotated[str, typer.Argument(help="Its id, or the beginning of it.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows, until the trial ends.")] = False,
@@ -142,7 +141,7 @@ def logs(
     show.logs(Store(store), trial, follow=follow)
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def evaluate(
     file: BenchmarkFile,
     protocol: ProtocolName = None,
@@ -156,7 +155,7 @@ def evaluate(
     _run(file, executor=executor, ray_address=ray_address, protocol=protocol, train=False, rescore=force)
 
 
-@app.command()
+@app.command(rich_help_panel="Run benchmarks")
 def chaos(
     trials: Annotated[int, typer.Option(help="How many.")] = 8,
     minutes: Annotated[float, typer.Option(help="How long to disturb them.")] = 2.0,
@@ -199,3 +198,9 @@ def ended(run: Callable[[], Summary]) -> None:
     if summary.stopped:
         print(f"{len(summary.stopped)} trials were stopped; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(130)
+
+
+def say(page: Path) -> None:
+    """Print who leads, as the head of the page has it, and where the page is."""
+    summary = page.with_name("summary.txt")
+    print(f"{summary.read_text(encoding='utf-8') if summary.exists() else ''}report: {page}")

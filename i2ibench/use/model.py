@@ -189,7 +189,9 @@ def device_of(name: str | None) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"device '{name}': {reason}; use cpu or cuda") from None
+        raise ConfigError(
+            f"device '{name}': {reason.rstrip('.')}; leave it out to take the GPU if there is one, else the CPU"
+        ) from None
     return device
 
 
