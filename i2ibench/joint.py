@@ -55,7 +55,7 @@ def compare(runs: Sequence[str | Path], out: Path) -> tuple[Path, Compared]:
         out: the folder of the joint report.
 
     Raises:
-        ConfigError: fewer than two runs, or their protocols or data sets differ.
+        ConfigError: fewer than two runs, one of which nothing is there, or their protocols or data sets differ.
         ResultsError: scores of one column were made under different protocols.
         StoreError: a folder is no report that can be compared, or a store is not there.
     """
@@ -63,6 +63,11 @@ def compare(runs: Sequence[str | Path], out: Path) -> tuple[Path, Compared]:
         raise ConfigError("compare takes two runs or more: benchmark files, FILE@STORE, or folders of reports")
     given = [str(run) for run in runs]
     opened = [_open(run) for run in given]
+    for run, (plan, store) in zip(given, opened, strict=True):
+        if all(store.trial(spec.id).result() is None for spec in plan.trials):
+            raise ConfigError(
+                f"{run}: none of its trials is done in {store.path}; {plan.file}@STORE names another folder of trials"
+            )
     joint = join(opened, given)
     require_writable(out, "--to")
     from i2ibench.report import build, write

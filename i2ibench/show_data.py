@@ -95,7 +95,10 @@ def check(path: Path) -> bool:
         "pairs whose two images differ in size (each is fitted to `size`; test_size: own refuses such test pairs)",
         [f"{_sized(a)}, and {_sized(b)}" for a, b in report.unequal],
     )
-    _list("repeated", [f"{name}: {n} images have the pixels of an earlier one" for name, n in report.repeats.items()])
+    _list(
+        "parts with repeated images",
+        [f"{_part(name)}: {n} images have the pixels of an earlier one" for name, n in report.repeats.items()],
+    )
     _list("doubtful", report.problems)
     if report.yaml:
         _say("To use it:", style="bold")

@@ -194,3 +194,11 @@ def test_what_cannot_stand_in_one_table_is_refused(file: Write, other: dict[str,
 def test_one_file_is_nothing_to_compare(file: Write, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="two runs or more"):
         joint.compare([file("old", 0.1)], tmp_path)
+
+
+def test_a_run_whose_store_has_nothing_is_refused_and_no_report_replaced(file: Write, tmp_path: Path) -> None:
+    done, missing = file("done", 0.1), file("missing", 0.2)
+    finish(*benchmark.load(done), 0.5)
+    with pytest.raises(ConfigError, match=r"missing.yaml: none of its trials is done in .*missing-runs; .*@STORE"):
+        joint.compare([done, missing], tmp_path / "joint")
+    assert not (tmp_path / "joint").exists()

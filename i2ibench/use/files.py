@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -108,6 +109,13 @@ def translate(
                     save(output, path)
             summary.made += 1
     return summary
+
+
+def unmark(out: Path) -> None:
+    """Leave nothing in a folder, or of it, that no image came into."""
+    (out / MARK).unlink(missing_ok=True)
+    with suppress(OSError):  # others' files are in it
+        out.rmdir()
 
 
 def mark(out: Path, made_by: dict[str, object]) -> None:

@@ -60,6 +60,8 @@ def translate(
         files.mark(out, _made_by(model, ask, style_from))
     with _progress(f"translating with {model.name}") as advance:
         summary = files.translate(model, items, ask, advance)
+    if into_folder and not summary.made and not summary.there:
+        files.unmark(out)
     for line in summary.broken:
         print(f"i2ibench: {line}", file=sys.stderr)
     there = f", {summary.there} there already" if summary.there else ""

@@ -85,6 +85,14 @@ def test_broken_files_are_named_and_the_others_translated(
     assert not (tmp_path / "out" / "bad.png").exists()
 
 
+def test_where_nothing_can_be_read_nothing_is_left(command_line: Run, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("no image")
+    code, _, said = command_line("translate", "plain", tmp_path / "words.txt", tmp_path / "out", "--store", store)
+    assert code == 1
+    assert "words.txt" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_interrupted_run_goes_on(store: Path, pictures: Path, tmp_path: Path) -> None:
     model, out = opened("plain", Store(store)), tmp_path / "out"
     items = files.plan(pictures, out)
