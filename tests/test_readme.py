@@ -62,7 +62,7 @@ def set_rows() -> str:
 
     return "\n".join(
         f"| [`{name}`]({r.home}) | {r.about} | {' → '.join(r.domains) if len(r.domains) < 3 else ', '.join(r.domains)} "
-        f"| {count(r.train)} | {count(r.test)} | {r.pixels} | {r.how_large} | {r.licence} |"
+        f"| {count(r.train)} / {count(r.test)}, {r.pixels} | {r.how_large}; {r.licence} |"
         for name, r in recipes().items()
     )
 
