@@ -81,7 +81,7 @@ def test_a_failing_trial_stops_no_other_and_is_shown(benchmark_file: Write) -> N
     assert "diverged: the loss generator.l1 became nan" in said
     assert "log.txt" in said
     page = summary.report.read_text()
-    assert "diverged: the loss generator.l1 became nan" in page
+    assert "the loss generator.l1 became nan" in page
     error = next((summary.report.parents[2] / "runs").rglob("error.json"))
     assert json.loads(error.read_text())["kind"] == "DIVERGED"
     assert "Traceback" in Path(json.loads(error.read_text())["log"]).read_text(), "the log has the whole story"
