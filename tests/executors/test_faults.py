@@ -43,7 +43,14 @@ def test_the_time_limit_is_a_failure_that_says_how_to_go_on(bench: Bench) -> Non
     assert any(bench.trial.path.glob("checkpoints/*.pt"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, 75, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_lets_the_trial_write_its_checkpoint(bench: Bench, number: int, code: int) -> None:
     bench.write("seconds: 0.2", "checkpoint_every: 3")
     driver = bench.drive("local")
@@ -71,7 +78,9 @@ def small_disk(bench: Bench) -> Bench:
     subprocess.run(["umount", "-l", str(bench.folder / "runs")], check=True)
 
 
-@pytest.mark.parametrize("left", [0, 60_000], ids=["full", "room for a little"])
+@pytest.mark.parametrize(
+    "left", [pytest.param(0, id="full"), pytest.param(60_000, id="room for a little", marks=pytest.mark.slow)]
+)
 def test_a_full_disk_fails_the_trial_in_one_line_and_the_next_run_goes_on(small_disk: Bench, left: int) -> None:
     bench = small_disk
     bench.write("seconds: 0.05", "checkpoint_every: 5")
@@ -96,7 +105,8 @@ def test_a_full_disk_fails_the_trial_in_one_line_and_the_next_run_goes_on(small_
 # -- on Ray -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_worker_goes_on_from_its_checkpoint(bench: Bench, number: int) -> None:
     bench.write("seconds: 0.1")
     driver = bench.drive()
@@ -118,6 +128,7 @@ def test_a_method_that_kills_its_process_fails_after_its_retries(bench: Bench) -
     assert "failed the worker process died" in ends(bench.drive())
 
 
+@pytest.mark.slow
 def test_a_hang_is_killed_and_goes_on(bench: Bench) -> None:
     bench.write("hurt: hang", "checkpoint_every: 5, hang_seconds: 10")
     driver = bench.drive()
@@ -156,6 +167,7 @@ def test_when_the_host_runs_out_of_memory_ray_ends_the_trial_and_half_the_batch_
     assert bench.log().count("finished") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_leaves_a_checkpoint_and_no_process(bench: Bench) -> None:
     """A terminal sends the signal to the whole group: to Ray's processes and the workers, too."""
     bench.write("seconds: 0.1", "checkpoint_every: 2")
@@ -169,6 +181,7 @@ def test_ctrl_c_in_a_terminal_leaves_a_checkpoint_and_no_process(bench: Bench) -
     assert bench.state() == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_killed_driver_leaves_no_process_and_the_next_goes_on(bench: Bench) -> None:
     bench.write("seconds: 0.1")
     driver = bench.drive()
@@ -181,6 +194,7 @@ def test_a_killed_driver_leaves_no_process_and_the_next_goes_on(bench: Bench) ->
     assert bench.log().count("finished") == 1
 
 
+@pytest.mark.slow
 def test_two_drivers_do_each_trial_once(bench: Bench) -> None:
     bench.write("seconds: 0.05", seeds=3)
     drivers = [bench.drive("local") for _ in range(3)]
