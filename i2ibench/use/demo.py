@@ -43,17 +43,19 @@ class Demo:
 
     def described(self) -> list[dict[str, Any]]:
         """What the page needs to know of each model."""
-        labels = [str(model.about.get("label", model.name)) for model in self.models]
+        abouts = [model.about for model in self.models]
+        labels = [str(about.get("label", model.name)) for about, model in zip(abouts, self.models, strict=True)]
+        longer = [f"{label} on {about.get('data')}" for label, about in zip(labels, abouts, strict=True)]
         return [
             {
-                "name": label if labels.count(label) == 1 else model.name,
+                "name": next((one for one, of in ((short, labels), (long, longer)) if of.count(one) == 1), model.name),
                 "title": f"{model.name}, {model.size} x {model.size} pixels in training",
                 "size": model.size,
                 "directions": list(model.directions),
                 "multimodal": model.method.multimodal,
                 "exemplars": model.method.exemplars,
             }
-            for label, model in zip(labels, self.models, strict=True)
+            for short, long, model in zip(labels, longer, self.models, strict=True)
         ]
 
     def translate(self, asked: Mapping[str, Any]) -> dict[str, Any]:

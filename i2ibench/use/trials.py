@@ -59,10 +59,15 @@ def find(name: str, store: Store) -> Trial:
     if found and not finished:
         raise ConfigError(f"{found[0].path}: is not trained yet; `i2ibench run` its benchmark first")
     if len(finished) != 1:
-        some = ", ".join(trial.id for trial in finished[:5]) + (", ..." if len(finished) > 5 else "")
+        some = ", ".join(map(_described, finished[:5])) + (", ..." if len(finished) > 5 else "")
         hint = f"say which of {some}" if finished else _nearest(name, store)
         raise ConfigError(f"{len(finished) or 'no'} trained trials of {store.path} are called '{name}'; {hint}")
     return finished[0]
+
+
+def _described(trial: Trial) -> str:
+    spec = trial.spec() or {}
+    return f"{trial.id} ({spec.get('label')} on {spec.get('data')}, seed {spec.get('seed')})"
 
 
 def from_trial(trial: Trial, device: str | None = None) -> Model:

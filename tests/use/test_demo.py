@@ -9,6 +9,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,19 @@ def test_a_translation_is_that_of_the_model(post: Post, models: list[Model]) -> 
         options = {"style_from" if key == "style" else key: IMAGE[:20] if key == "style" else ask[key] for key in ask}
         np.testing.assert_array_equal(opened(answer["image"]), models[1].translate(IMAGE, **options))
     assert answer["milliseconds"] > 0
+
+
+def test_models_are_told_apart_by_as_little_as_it_takes(models: list[Model]) -> None:
+    plain, munit = models
+    others = replace(plain, about=plain.about | {"data": "others"})
+    shown = [
+        [one["name"] for one in demo.Demo(these).described()]
+        for these in (models, [plain, others, munit], [plain, plain])
+    ]
+    label, data = plain.about["label"], plain.about["data"]
+    assert shown[0] == [label, munit.about["label"]]
+    assert shown[1] == [f"{label} on {data}", f"{label} on others", munit.about["label"]]
+    assert shown[2] == [plain.name, plain.name]
 
 
 def test_several_users_at_once_get_each_their_own(post: Post, models: list[Model]) -> None:
