@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from i2ibench.build import load_images
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
-from i2ibench.metrics.features import extract
+from i2ibench.metrics.features import extract, extract_cached
+from i2ibench.metrics.kept import kept
 from i2ibench.store import Store, Trial
 from i2ibench.use import trials
 from i2ibench.use.ask import Ask
@@ -69,14 +72,10 @@ class Gauge:
 
     def __init__(self, reference: Tensor, window: int) -> None:
         """`reference` (M, D): features. Raises ConfigError if there are too few for windows of this size."""
+        _require_enough(len(reference), window)
         rng = np.random.default_rng(0)
         order = rng.permutation(len(reference))
         half = len(order) // 2
-        if not 2 <= window <= half // 2:
-            raise ConfigError(
-                f"--window is {window}; a window may have a quarter of the {len(order)} training images at most: "
-                f"2 to {half // 2}"
-            )
         self._base = reference[order[:half]].double()
         own = _kernel(self._base, self._base)
         self._within = float((own.sum() - own.diagonal().sum()) / (half * (half - 1)))
@@ -95,6 +94,14 @@ class Gauge:
         return float(within + self._within - 2 * across.mean())
 
 
+def _require_enough(images: int, window: int) -> None:
+    if not 2 <= window <= images // 4:
+        raise ConfigError(
+            f"--window is {window}; a window may have a quarter of the {images} training images at most: "
+            f"2 to {images // 4}"
+        )
+
+
 def watch(
     trial: Trial,
     files: Sequence[Path],
@@ -108,7 +115,7 @@ def watch(
 
     Inputs are held against training images, and outputs against the model's translations of those. Each image is
     brought to the size of training as the data set's own are. The features are those of the protocol's
-    network, whose weights must be there.
+    network, whose weights must be there; those of the training images are kept in the store for the next time.
 
     Raises:
         ConfigError: too few training images for such windows.
@@ -116,12 +123,23 @@ def watch(
         AssetError, TrialError: see `features.extract` and `trials.from_trial`.
     """
     model, spec = trials.from_trial(trial, device), trials.spec_of(trial)
-    images = load_images(spec, Store(trial.path.parent))
+    store = Store(trial.path.parent)
     where = str(model.device)
-    reference = _some(images.train_a, model.size)
-    gauges = [Gauge(extract(reference, protocol, where), window)]
-    say(f"translating {len(reference)} training images, to know what outputs are when all is well")
-    gauges.append(Gauge(extract(_outputs(model, reference), protocol, where), window))
+    reference = _some(load_images(spec, store).train_a, model.size)
+    _require_enough(len(reference), window)
+    cache = store.feature_cache if os.access(store.path, os.W_OK) else None
+
+    def of_outputs() -> np.ndarray:
+        say(f"translating {len(reference)} training images, to know what outputs are when all is well")
+        return extract(_outputs(model, reference), protocol, where).numpy()
+
+    say(f"looking at {len(reference)} training images")
+    about = trial.id, protocol.key(), model.device.type, torch.__version__
+    known = (
+        extract_cached(reference, protocol, where, cache),
+        torch.from_numpy(kept(cache, "outputs", about, [reference], of_outputs)),
+    )
+    gauges = [Gauge(features, window) for features in known]
     for number, start in enumerate(range(0, len(files) - window + 1, window), start=1):
         chosen = files[start : start + window]
         inputs = np.stack([pixels.fitted(pixels.read(file), model.size, spec.source_params["fit"]) for file in chosen])

@@ -63,6 +63,9 @@ def test_watch_on_the_command_line(command_line: Run, store: Path, tmp_path: Pat
     assert min(w["inputs"]["kid"] for w in found[2:]) > max(w["inputs"]["kid"] for w in found[:2])
     assert Path(found[0]["first"]).name == "a0.png"
     assert Image.open(figure).width > 300
+    code, again, error = command_line("watch", "plain", tmp_path, "--store", store, "--window", 3)
+    assert [json.loads(line) for line in again.splitlines()] == found
+    assert "translating" not in error, "what the model makes of its training images is known by now"
     code, said, error = command_line("watch", "plain", tmp_path, "--store", store, "--window", 50)
     assert (code, said, error.count("\n")) == (2, "", 1)
 
