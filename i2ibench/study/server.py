@@ -21,11 +21,17 @@ from i2ibench.study.material import Material
 PAGE = Path(__file__).with_name("page.html")
 MOST = 4096  # bytes of a request
 LONGEST = 24 * 3600.0  # seconds of an answer
-CONSENT = (
-    "You will see pairs of images, some of them made by computer programs, and say which you find the better or the "
-    "real one. Your choices are kept, with the time that each took, under a random code; your name, address and "
-    "browser are not. Taking part is voluntary, and you may stop at any moment without giving a reason."
-)
+ASKED: dict[Kind, str] = {"better": "which you find the better translation", "real": "which you take for the real one"}
+
+
+def consent_to(kinds: Sequence[Kind]) -> str:
+    """What raters agree to, where nobody has written anything else."""
+    asked = " or ".join(ASKED[kind] for kind in kinds)
+    return (
+        f"You will see pairs of images, some of them made by computer programs, and say {asked}. "
+        "Your choices are kept, with the time that each took, under a random code; your name, address and "
+        "browser are not. Taking part is voluntary, and you may stop at any moment without giving a reason."
+    )
 
 
 class Study:
@@ -42,7 +48,7 @@ class Study:
         practice: int = 0,
         exposure: float | None = None,
         seed: int = 0,
-        consent: str = CONSENT,
+        consent: str | None = None,
     ) -> None:
         """Args: `images` of each data set, `questions` of each rater, after `practice`, seconds of `exposure` if real.
 
@@ -57,7 +63,7 @@ class Study:
         if not self.pool:
             raise ConfigError("--ask better needs two trained methods on one data set; train another, or --ask real")
         answers.create()
-        self.material, self.answers, self.consent = material, answers, consent
+        self.material, self.answers, self.consent = material, answers, consent or consent_to(kinds)
         self.count, self._exposure, self._seed = min(questions, len(self.pool)), exposure, seed
 
     def begin(self, asked: Mapping[str, Any]) -> dict[str, Any]:

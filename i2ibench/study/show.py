@@ -45,7 +45,7 @@ def serve(
     if exposure is not None and "real" not in KINDS[ask]:
         raise ConfigError("--exposure is for the question which image is real; add --ask real or --ask both")
     try:
-        agreed_to = server.CONSENT if consent is None else consent.read_text(encoding="utf-8")
+        agreed_to = None if consent is None else consent.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--consent {consent}: cannot be read ({error})") from None
     specs, store = _of(benchmark_or_store)
