@@ -36,10 +36,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 @cache
 def methods() -> dict[str, str]:
     """Every registered method: its name, and the module to import for it."""
-    found = {
-        module.name: f"i2ibench.methods.{module.name}"
-        for module in pkgutil.iter_modules(importlib.import_module("i2ibench.methods").__path__)
-    }
+    try:
+        package = importlib.import_module("i2ibench.methods")
+    except ModuleNotFoundError:
+        raise ConfigError(
+            f"{Path(__file__).parent}: is the source, of which the methods are a part only where it is installed; "
+            "`pip install -e .` there, or call `i2ibench` in place of `python -m i2ibench`"
+        ) from None
+    found = {module.name: f"i2ibench.methods.{module.name}" for module in pkgutil.iter_modules(package.__path__)}
     for point in entry_points(group=ENTRY_POINTS):
         if point.name in found and found[point.name] != point.module:
             raise ConfigError(

@@ -1,5 +1,6 @@
 """Methods are found by name, by entry point and by path; collisions and misspellings are refused."""
 
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def test_an_entry_point_adds_a_method_and_a_collision_is_an_error(monkeypatch: p
     with pytest.raises(ConfigError, match="two methods are called 'pix2pix'"):
         registry.methods()
     registry.methods.cache_clear()
+
+
+def test_a_source_tree_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "i2ibench.methods", None)
+    registry.methods.cache_clear()
+    with pytest.raises(ConfigError, match="`pip install -e .` there"):
+        registry.methods()
 
 
 def test_did_you_mean() -> None:
