@@ -3,7 +3,8 @@
 #
 #     bash benchmarks/on_gpu.sh FOLDER     # what each part printed lies in the folder
 #
-# Each part has a time limit of its own, and one that fails stops no other; the most wanted come first. The last
+# Each part has a time limit of its own, and all together have LIMIT seconds (570): the most wanted come first, and one that
+# fails stops no other. The last
 # part trains and scores methods of the default benchmark, into the folder. Needs pytest-xdist
 # and what pyproject.toml names, but for ray.
 set -uo pipefail
@@ -11,7 +12,7 @@ cd "$(dirname "$0")/.." || exit
 
 folder=${1:?"where to: bash benchmarks/on_gpu.sh FOLDER"}
 device=${I2IBENCH_DEVICE:-cuda}
-size=${SIZE:-256} small=${SMALL:-64} width=${WIDTH:-64}
+all=${LIMIT:-570} size=${SIZE:-256} small=${SMALL:-64} width=${WIDTH:-64}
 mkdir -p "$folder"
 folder=$(realpath "$folder")
 export PYTHONUNBUFFERED=1 I2IBENCH_DEVICE=$device
@@ -19,6 +20,8 @@ export PYTHONUNBUFFERED=1 I2IBENCH_DEVICE=$device
 part() { # NAME SECONDS COMMAND...
     local name=$1 limit=$2 began=$SECONDS status=0
     shift 2
+    [ $((SECONDS + limit)) -le "$all" ] || limit=$((all - SECONDS))
+    [ "$limit" -ge 10 ] || { echo "$name: no time is left for it"; return; }
     timeout "$limit" "$@" >"$folder/$name.txt" 2>&1 || status=$?
     printf '%-24s exit %3d after %3d s: ' "$name" "$status" $((SECONDS - began))
     { grep -E 'passed|failed|ratio|ms a step|rror' "$folder/$name.txt" || cat "$folder/$name.txt"; } | tail -n 1 | cut -c -160
