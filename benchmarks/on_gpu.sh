@@ -3,10 +3,9 @@
 #
 #     bash benchmarks/on_gpu.sh FOLDER     # what each part printed lies in the folder
 #
-# Each part has a time limit of its own, and all together have LIMIT seconds (570): the most wanted come first, and one that
-# fails stops no other. The last
-# part trains and scores methods of the default benchmark, into the folder. Needs pytest-xdist
-# and what pyproject.toml names, but for ray.
+# Each part has a time limit of its own, and all together have LIMIT seconds (570): the most wanted come first, and one
+# that fails stops no other. The last trains and scores the default benchmark, into the folder. Needs pytest-xdist and
+# what pyproject.toml names, but for ray.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -47,6 +46,5 @@ for batch in 1 16; do
         --batch "$batch" --width "$width" --precision bf16 --channels-last
 done
 
-{ cat benchmark.yaml && echo "store: $folder/runs" && echo "reports: $folder/report"; } >on_gpu.yaml
-part default-benchmark 300 python -m i2ibench run on_gpu.yaml --executor local
-rm on_gpu.yaml
+{ cat benchmark.yaml && echo "store: $folder/runs" && echo "reports: $folder/report"; } >"$folder/on_gpu.yaml"
+part default-benchmark 300 python -m i2ibench run "$folder/on_gpu.yaml" --executor local

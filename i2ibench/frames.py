@@ -189,7 +189,7 @@ def _state(trial: Trial, key: str, metrics: tuple[str, ...]) -> dict[str, str]:
         return {"state": "done", "reason": "", "log": ""}
     if state == "failed" and error is not None:
         state = "diverged" if error["kind"] == "DIVERGED" else "failed"
-        return {"state": state, "reason": error["error"].removeprefix(f"{state}: "), "log": log}
+        return {"state": state, "reason": error["error"], "log": log}
     step = trial.saved_step() if state == "interrupted" else None
     at = "" if step is None else f", at step {step}"
     reasons = {

@@ -55,7 +55,7 @@ def compare(runs: Sequence[str | Path], out: Path) -> tuple[Path, Compared]:
         out: the folder of the joint report.
 
     Raises:
-        ConfigError: fewer than two runs, one of which nothing is there, or their protocols or data sets differ.
+        ConfigError: fewer than two runs, one whose store holds nothing of it, or their protocols or data sets differ.
         ResultsError: scores of one column were made under different protocols.
         StoreError: a folder is no report that can be compared, or a store is not there.
     """

@@ -27,9 +27,8 @@ def default(field: FieldInfo, quote: str = "") -> str:
 
 def written(value: Any) -> str:
     """A value as one would write it into a benchmark file."""
-    plain = TypeAdapter(Any).dump_python(
-        value, mode="json", exclude_none=True
-    )  # tuples are lists there, models mappings
+    # Tuples become lists, and models mappings.
+    plain = TypeAdapter(Any).dump_python(value, mode="json")
     text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 

@@ -237,7 +237,7 @@ class Loop:
         for name, mean in losses.items():
             if not math.isfinite(mean):
                 raise DivergedError(
-                    f"diverged: the loss {name} became {mean} "
+                    f"the loss {name} became {mean} "
                     f"within the {min(self.settings.log_every, self.step)} steps up to step {self.step}"
                 )
         return losses
@@ -248,7 +248,7 @@ class Loop:
         for name, state in self.method.state_dict().items():
             for key, value in state.items():
                 if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
-                    raise DivergedError(f"diverged: {name}.{key} holds NaN or infinite values at step {self.step}")
+                    raise DivergedError(f"{name}.{key} holds NaN or infinite values at step {self.step}")
 
     # -- checkpoints -----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from i2ibench import lease, method, points, probe, stopping, trial
+from i2ibench import lease, points, probe, stopping, trial
 from i2ibench.build import limit_threads
 from i2ibench.errors import CrashedError, DivergedError, I2IBenchError, Interrupted, TrialError
 from i2ibench.job import Job, Outcome
@@ -213,6 +213,6 @@ def _place(error: BaseException) -> str:
     lines = [
         f" ({Path(frame.f_code.co_filename).name}:{line})"
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if isinstance(frame.f_locals.get("self"), Method) and Path(frame.f_code.co_filename) != Path(method.__file__)
+        if isinstance(frame.f_locals.get("self"), Method) and frame.f_globals["__name__"] != Method.__module__
     ]
     return lines[-1] if lines else ""

@@ -78,7 +78,7 @@ def test_a_failing_trial_stops_no_other_and_is_shown(benchmark_file: Write) -> N
     states = {spec.label: summary.states[spec.id] for spec in plan.trials}
     assert states == {"good": "done", "bad": "failed"}
     assert len(summary.failed) == 1
-    assert "diverged: the loss generator.l1 became nan" in said
+    assert "failed: the loss generator.l1 became nan" in said
     assert "log.txt" in said
     page = summary.report.read_text()
     assert "the loss generator.l1 became nan" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +11,17 @@ import typer
 
 from i2ibench.cli.arguments import AsJson, app
 
+PANEL = "Look around"  # of the help
+command = partial(app.command, rich_help_panel=PANEL)
 assets_app = typer.Typer(help="Pretrained weights that the metrics need.", no_args_is_help=True)
-app.add_typer(assets_app, name="assets", rich_help_panel="Look around")
+app.add_typer(assets_app, name="assets", rich_help_panel=PANEL)
 data_app = typer.Typer(
     help="Data sets: bring them onto this machine, and look at what is in them.", no_args_is_help=True
 )
-app.add_typer(data_app, name="data", rich_help_panel="Look around")
+app.add_typer(data_app, name="data", rich_help_panel=PANEL)
 
 
-@app.command(rich_help_panel="Look around")
+@command()
 def methods(
     name: Annotated[str | None, typer.Argument(help="Show the keys of this method instead.")] = None,
     as_json: AsJson = False,
@@ -32,7 +35,7 @@ def methods(
         print(json.dumps(show.methods_json(), indent=1)) if as_json else show.methods()
 
 
-@app.command(rich_help_panel="Look around")
+@command()
 def datasets(as_json: AsJson = False) -> None:
     """List the kinds of data set and their keys, the sets known by name, and the tasks made from images."""
     from i2ibench import show_data
@@ -40,7 +43,7 @@ def datasets(as_json: AsJson = False) -> None:
     print(json.dumps(show_data.datasets_json(), indent=1, ensure_ascii=False)) if as_json else show_data.datasets()
 
 
-@app.command(rich_help_panel="Look around")
+@command()
 def doctor(
     slurm: Annotated[
         Path | None,

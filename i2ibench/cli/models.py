@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from i2ibench.cli.arguments import AsJson, ExecutorName, app
 
+command = partial(app.command, rich_help_panel="Use trained models")
 TrialName = Annotated[
     str,
     typer.Argument(metavar="TRIAL", help="The beginning of a trial's id, its label, or its folder."),
@@ -19,7 +21,7 @@ DeviceName = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; def
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="Run the method file that a packed folder brings.")]
 
 
-@app.command(rich_help_panel="Use trained models")
+@command()
 def translate(
     trial: TrialName,
     source: Annotated[str, typer.Argument(metavar="IN", help="An image, a folder, or - for paths on standard input.")],
@@ -70,7 +72,7 @@ def translate(
         raise typer.Exit(1)
 
 
-@app.command(rich_help_panel="Use trained models")
+@command()
 def pack(
     trial: TrialName,
     to: Annotated[Path, typer.Option(help="The folder to write; it must not be there, or be empty.")],
@@ -89,7 +91,7 @@ def pack(
     show.pack(trial, to, formats or (), store)
 
 
-@app.command(rich_help_panel="Use trained models")
+@command()
 def demo(
     trials: Annotated[
         list[str], typer.Argument(metavar="TRIAL...", help="Trials, by the beginning of their ids, or packed folders.")
@@ -108,7 +110,7 @@ def demo(
     show.demo(trials, store, port, host, device, trust_code=trust_code)
 
 
-@app.command(rich_help_panel="Use trained models")
+@command()
 def study(
     benchmark: Annotated[
         Path, typer.Argument(metavar="BENCHMARK", help="A benchmark file that was run, or the folder of its trials.")
@@ -166,7 +168,7 @@ def study(
     )
 
 
-@app.command(rich_help_panel="Use trained models")
+@command()
 def watch(
     trial: TrialName,
     source: Annotated[
@@ -191,7 +193,7 @@ def watch(
         raise typer.Exit(1)
 
 
-@app.command(rich_help_panel="Use trained models")
+@command()
 def retrain(
     trial: TrialName,
     data: Annotated[

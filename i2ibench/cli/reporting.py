@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,10 @@ import typer
 from i2ibench.cli.arguments import AsJson, BenchmarkFile, ProtocolName, app
 from i2ibench.cli.running import say
 
+command = partial(app.command, rich_help_panel="Read results")
 
-@app.command(rich_help_panel="Read results")
+
+@command()
 def report(
     file: BenchmarkFile,
     protocol: ProtocolName = None,
@@ -27,7 +30,7 @@ def report(
     say(benchmark.report(the_plan, store, protocol=protocol, redraw=True, figures=figures))
 
 
-@app.command(rich_help_panel="Read results")
+@command()
 def score(
     generated: Annotated[Path, typer.Option("--generated", "-g", help="Folder of the images to score.")],
     real: Annotated[Path, typer.Option("--real", "-r", help="Folder of the real images to score them against.")],
@@ -51,7 +54,7 @@ def score(
     show_scores.score(generated, real, protocol, metrics, paired=paired, as_json=as_json)
 
 
-@app.command(rich_help_panel="Read results")
+@command()
 def compare(
     runs: Annotated[
         list[str],
@@ -71,7 +74,7 @@ def compare(
     print(f"report: {page}")
 
 
-@app.command(rich_help_panel="Read results")
+@command()
 def export(
     source: Annotated[
         str,
@@ -101,7 +104,7 @@ def export(
     print(f"table: {exporting.export(Path(source), to, protocol)}")
 
 
-@app.command(rich_help_panel="Read results")
+@command()
 def merge(
     stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Folders of trials, such as runs.")],
     to: Annotated[Path, typer.Option(help="The store that gets what it lacks.")],
@@ -121,7 +124,7 @@ def merge(
     )
 
 
-@app.command(rich_help_panel="Read results")
+@command()
 def serve(
     file: BenchmarkFile,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,8 +26,10 @@ from i2ibench.cli.arguments import (
 if TYPE_CHECKING:
     from i2ibench.benchmark import Summary
 
+command = partial(app.command, rich_help_panel="Run benchmarks")
 
-@app.command(rich_help_panel="Run benchmarks")
+
+@command()
 def run(
     file: BenchmarkFile,
     executor: ExecutorName = "ray",
@@ -42,7 +45,7 @@ def run(
     _run(file, executor=executor, ray_address=ray_address, wait=not no_wait)
 
 
-@app.command(rich_help_panel="Run benchmarks")
+@command()
 def plan(
     file: BenchmarkFile,
     as_json: AsJson = False,
@@ -65,7 +68,7 @@ def plan(
     print(json.dumps(show.plan_json(the_plan, store), indent=1)) if as_json else show.plan(the_plan, store)
 
 
-@app.command(rich_help_panel="Run benchmarks")
+@command()
 def submit(
     file: BenchmarkFile,
     nodes: NodesOption = None,
@@ -103,7 +106,7 @@ def submit(
     show.submitted(file, options, dry_run=dry_run)
 
 
-@app.command(rich_help_panel="Run benchmarks")
+@command()
 def status(file: BenchmarkFile) -> None:
     """Show how far each trial is: from another terminal, or another machine that sees the store."""
     from i2ibench import benchmark, show
@@ -111,7 +114,7 @@ def status(file: BenchmarkFile) -> None:
     show.status(*benchmark.load(file))
 
 
-@app.command(rich_help_panel="Run benchmarks")
+@command()
 def stop(
     file: BenchmarkFile,
     trials: Annotated[
@@ -128,7 +131,7 @@ def stop(
     show.stop(*benchmark.load(file), trials or [])
 
 
-@app.command(rich_help_panel="Run benchmarks")
+@command()
 def logs(
     trial: Annotated[str, typer.Argument(help="Its id, or the beginning of it.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows, until the trial ends.")] = False,
@@ -141,7 +144,7 @@ def logs(
     show.logs(Store(store), trial, follow=follow)
 
 
-@app.command(rich_help_panel="Run benchmarks")
+@command()
 def evaluate(
     file: BenchmarkFile,
     protocol: ProtocolName = None,
@@ -155,7 +158,7 @@ def evaluate(
     _run(file, executor=executor, ray_address=ray_address, protocol=protocol, train=False, rescore=force)
 
 
-@app.command(rich_help_panel="Run benchmarks")
+@command()
 def chaos(
     trials: Annotated[int, typer.Option(help="How many.")] = 8,
     minutes: Annotated[float, typer.Option(help="How long to disturb them.")] = 2.0,

@@ -137,7 +137,7 @@ def watch(
     about = trial.id, protocol.key(), model.device.type, torch.__version__
     known = (
         extract_cached(reference, protocol, where, cache),
-        torch.from_numpy(kept(cache, "outputs", about, [reference], of_outputs)),
+        torch.from_numpy(kept(cache, "watch", about, [reference], of_outputs)),
     )
     gauges = [Gauge(features, window) for features in known]
     for number, start in enumerate(range(0, len(files) - window + 1, window), start=1):
