@@ -101,13 +101,17 @@ class Policy:
         """For a turn, with its backward pass: `nn` follows this policy, and matrix products are of its precision."""
         import torch
 
+        from i2ibench import widening
+
         token = _CURRENT.set(self)
+        widened = self.precision == "bf16" and device.type == "cpu" and not self.compile and widening.needed()
         kinds: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn) if device.type == "cuda" else ()
         before = [kind.allow_tf32 for kind in kinds]
         try:
             for kind in kinds:
                 kind.allow_tf32 = self.precision == "tf32"
-            yield
+            with widening.Widened() if widened else nullcontext():
+                yield
         finally:
             _CURRENT.reset(token)
             for kind, value in zip(kinds, before, strict=True):
