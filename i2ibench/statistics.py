@@ -15,6 +15,7 @@ from scipy.special import (  # what scipy.stats.t.ppf calls; scipy.stats alone t
 )
 
 CONFIDENCE = 0.95
+SAME = 1e-9  # spread over size of what differs by rounding alone
 EXACT = 50  # images up to which scipy takes the exact distribution of signed ranks
 
 
@@ -85,8 +86,10 @@ class Comparison:
     difference: mean of `a` less mean of `b`, over seeds; low, high: its 95 % Student t interval over paired seeds.
     effect: matched-pairs rank-biserial correlation over images (Kerby 2014), in [-1, 1]; above 0: `a` is better.
     p_images: Wilcoxon's signed-rank test over images, each the mean over seeds: other images, these trained networks.
-    p_seeds: paired t test over the seeds that both have: other trainings, these images.
-    p: the larger of the two that there are (Berger 1982: both must hold), after Holm's correction over all pairs.
+    p_seeds: paired t test over the seeds that both have: other trainings, these images. None where the differences do
+        not vary: scores that come in steps (k of N images) coincide by chance, and then nothing is known of the spread.
+    p: the larger of the two that there are (Berger 1982: both must hold, and say the same), after Holm's correction
+        over all pairs; 1 where the images speak for one method and the mean for the other.
     """
 
     metric: str
@@ -122,8 +125,8 @@ def compare(
 ) -> list[Comparison]:
     """Every pair of methods by one metric, or some pairs, corrected for their number (Holm).
 
-    Where some pairs share two seeds, those that do not have no p: one training must not count for more than several.
-    Where none do, p is over images alone.
+    Where some pairs share two seeds, those that have no test over seeds have no p: one training must not count for more
+    than several. Where none do, p is over images alone.
 
     Args:
         scores: method -> seed -> score.
@@ -134,15 +137,19 @@ def compare(
         _compare_two(metric, a, b, scores, images, 1.0 if higher_is_better else -1.0)
         for a, b in (itertools.combinations(scores, 2) if pairs is None else pairs)
     ]
-    several = any(one.p_seeds is not None for one in found)  # then what stands on one training is not tested
-    worst = [
-        [p for p in (one.p_images, one.p_seeds) if p is not None] if one.p_seeds is not None or not several else []
-        for one in found
-    ]
-    tested = [i for i, ps in enumerate(worst) if ps]
-    for i, p in zip(tested, holm([max(worst[i]) for i in tested]), strict=True):
+    several = any(one.seeds > 1 for one in found)  # then what stands on one training is not tested
+    ps = [None if several and one.p_seeds is None else _both_hold(one) for one in found]
+    tested = [i for i, p in enumerate(ps) if p is not None]
+    for i, p in zip(tested, holm([p for p in ps if p is not None]), strict=True):
         found[i] = replace(found[i], p=float(p))
     return found
+
+
+def _both_hold(one: Comparison) -> float | None:
+    """p that the difference holds for other images and for other trainings, as far as each was tested."""
+    if one.effect and (one.effect > 0) != one.a_is_better:
+        return 1.0  # a few images carry the mean against most of them
+    return max((p for p in (one.p_images, one.p_seeds) if p is not None), default=None)
 
 
 def _compare_two(
@@ -158,10 +165,10 @@ def _compare_two(
     difference = float(by_seed.mean()) if shared else _mean(scores[a]) - _mean(scores[b])
     made = Comparison(metric, a, b, difference, sign * difference > 0, 0, len(shared))
     spread = summarise(by_seed)
-    if spread is not None and spread.half_width is not None:
-        made = replace(
-            made, low=difference - spread.half_width, high=difference + spread.half_width, p_seeds=_t_test(spread)
-        )
+    if spread is not None and spread.sd is not None and spread.half_width is not None:
+        p = _t_test(spread.mean, spread.sd, spread.n)
+        if p is not None:
+            made = replace(made, low=difference - spread.half_width, high=difference + spread.half_width, p_seeds=p)
     if a in images and b in images and len(images[a]) == len(images[b]):
         by_image = sign * (images[a] - images[b])
         p, effect = signed_rank(by_image)
@@ -173,12 +180,11 @@ def _mean(scores: Mapping[int, float]) -> float:
     return float(np.mean(list(scores.values())))
 
 
-def _t_test(differences: Summary) -> float:
-    """Two-sided p of a mean of differences that is 0; where they do not vary, 0 or 1."""
-    if not differences.sd:
-        return float(differences.mean == 0)
-    t = abs(differences.mean) / (differences.sd / differences.n**0.5)
-    return float(2 * stdtr(differences.n - 1, -t))
+def _t_test(mean: float, sd: float, n: int) -> float | None:
+    """Two-sided p of differences whose mean is 0; None where they do not vary, but for rounding, and are not all 0."""
+    if sd <= SAME * abs(mean):
+        return None if mean else 1.0
+    return float(2 * stdtr(n - 1, -abs(mean) / (sd / n**0.5)))
 
 
 def signed_rank(differences: np.ndarray) -> tuple[float, float]:

@@ -147,6 +147,45 @@ def test_both_seeds_and_images_must_speak_for_a_difference() -> None:
     assert (one.images, one.seeds) == (300, 3)
 
 
+def test_images_and_mean_must_speak_for_the_same_method() -> None:
+    """Skewed scores: most images are better by a little, a few worse by much, and both tests are sure of it."""
+    rng = np.random.default_rng(0)
+    better = np.where(rng.random(200) < 0.85, rng.normal(0.5, 0.1, 200), rng.normal(-4, 0.3, 200))
+    images = {"a": 25 + better, "b": np.full(200, 25.0)}
+    noise = (0.01, -0.01, 0.005)
+    for seeds in (1, 3):
+        scores = {
+            "a": {seed: float(images["a"].mean()) + noise[seed] for seed in range(seeds)},
+            "b": dict.fromkeys(range(seeds), 25.0),
+        }
+        (one,) = compare("psnr", scores, images, higher_is_better=True)
+        assert one.p_images is not None
+        assert one.p_images < 0.01
+        assert one.effect is not None
+        assert one.effect > 0 > one.difference
+        assert (one.p, one.winner) == (1.0, None)
+
+
+@pytest.mark.parametrize("outputs", [32, 100])
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_scores_in_steps_that_coincide_win_no_more_often_than_promised(outputs: int, seeds: int) -> None:
+    """Precision of k in N outputs, six equal methods: with two seeds 8 % of pairs have the same difference twice."""
+    rng = np.random.default_rng(0)
+    wins = 0
+    for _ in range(300):
+        scores = {label: {seed: rng.binomial(outputs, 0.85) / outputs for seed in range(seeds)} for label in "abcdef"}
+        wins += any(one.significant for one in compare("precision", scores, {}, higher_is_better=True))
+    assert wins / 300 < 0.08  # 0.05 and two standard errors and a half
+
+
+def test_differences_that_do_not_vary_are_not_tested_over_seeds_nor_over_images_alone() -> None:
+    scores = {"a": {0: 0.8, 1: 0.9}, "b": {0: 0.7, 1: 0.8}, "same": {0: 0.7, 1: 0.8}}
+    images = {label: np.full(99, np.mean([*found.values()])) for label, found in scores.items()}
+    apart, _, same = compare("precision", scores, images, higher_is_better=True)
+    assert (apart.p_seeds, apart.low, apart.high, apart.p, apart.winner) == (None, None, None, None, None)
+    assert same.p_seeds == 1.0
+
+
 def test_chance_alone_wins_no_more_often_than_promised() -> None:
     rng = np.random.default_rng(1)
     wins = 0

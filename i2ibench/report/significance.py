@@ -12,11 +12,13 @@ from i2ibench.report.board import Board, Column, Row
 from i2ibench.statistics import Comparison
 
 COMPARED = 16  # rows from the top: 120 pairs by each score, which a reader can still take in
+# A method that leads by some score and stands further down is compared too.
 
 
 def tested(board: Board) -> list[str]:
-    """The rows that are tested against each other: the first COMPARED that finished."""
-    return [row.label for row in board.rows if row.state == "done"][:COMPARED]
+    """The rows that are tested against each other: of those that finished the first COMPARED, and each score's best."""
+    finished = [row for row in board.rows if row.state == "done"]
+    return [row.label for place, row in enumerate(finished) if place < COMPARED or row.best]
 
 
 def compared(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]]) -> Board:
@@ -46,13 +48,16 @@ def _by(column: Column, rows: list[Row], images: Mapping[str, Mapping[str, np.nd
 
 
 def ties(board: Board, comparisons: list[Comparison]) -> dict[str, set[str]]:
-    """metric -> the rows that were tested against the best one and are not shown to differ from it."""
+    """metric -> the rows that were tested against the best one and are not shown to be worse.
+
+    One can even be better over the seeds that both have, where the best one's mean is over others too.
+    """
     best = {(row.label, metric) for row in board.rows for metric in row.best}
     tied: dict[str, set[str]] = {}
     for one in comparisons:
-        if one.p is not None and not one.significant:
+        if one.p is not None:
             for label, other in ((one.a, one.b), (one.b, one.a)):
-                if (label, one.metric) in best and (other, one.metric) not in best:
+                if one.winner != label and (label, one.metric) in best and (other, one.metric) not in best:
                     tied.setdefault(one.metric, set()).add(other)
     return tied
 

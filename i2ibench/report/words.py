@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ def certainty(board: Board) -> str:
             continue  # all are equal
         against = [c for c in board.comparisons if c.metric == column.name and len(leaders & {c.a, c.b}) == 1]
         tested = [c for c in against if c.p is not None]
-        place = untested if not tested else sure if all(c.significant for c in against) else open_
+        place = untested if not tested else sure if all(c.winner in leaders for c in against) else open_
         place.append(column.title)
     if not (sure or open_ or untested):
         return ""
@@ -114,9 +115,11 @@ def certainty(board: Board) -> str:
         said.append(f"The lead on {listed(sure)} is significant against every other method tested{alone}.")
     if open_:
         which = "every score" if not (sure or untested) and len(open_) > 1 else listed(open_)
-        said.append(f"On {which} at least one other method is not shown to differ from the leader.")
+        said.append(f"On {which} at least one other method is not shown to be worse than the leader.")
     if untested:
-        said.append(f"On {listed(untested)} nothing can be tested: that takes two seeds.")
+        said.append(
+            f"On {listed(untested)} nothing can be tested: that takes two seeds, and differences that vary between them."
+        )
     return " ".join(said)
 
 
@@ -212,7 +215,7 @@ def tests_note(board: Board) -> str:
     if not tested:
         return "No two methods could be tested against each other: that takes two seeds, or scores of single images."
     seeds, images = _range(one.seeds for one in tested), _range(one.images for one in tested if one.images)
-    k = len(board.compared)
+    pairs = _range(Counter(one.metric for one in tested).values())
     said = [f"Over seeds (n = {seeds}): paired t test; would other trainings differ?"] if any(
         one.p_seeds is not None for one in tested
     ) else ["One seed is no sample of trainings: what is shown holds for these trained networks alone."]  # fmt: skip
@@ -223,11 +226,13 @@ def tests_note(board: Board) -> str:
         )
     said.append(
         "Where there are both, the larger p counts. p is corrected for the number of pairs under each score "
-        f"({k * (k - 1) // 2}, Holm); significant is p < {1 - CONFIDENCE:.2f}."
+        f"({pairs}, Holm); significant is p < {1 - CONFIDENCE:.2f}."
     )
     finished = sum(row.state == "done" for row in board.rows)
-    if finished > k:
-        said.append(f"Tested are the first {k} of {finished} methods.")
+    if finished > len(board.compared):
+        said.append(
+            f"Tested are {len(board.compared)} of {finished} methods: the first, and those that lead by some score."
+        )
     return " ".join(said)
 
 

@@ -59,7 +59,7 @@ def test_the_summary_names_the_winner_with_interval_and_n(html: str) -> None:
         "On glyphs (48 test images) pix2pix has the best mean KID (VGG16) (0.00531 ± 0.00673, n = 2), LPIPS ("
     )
     assert lead.count("n = 2") == 4
-    assert lead.endswith("On every score at least one other method is not shown to differ from the leader.")
+    assert lead.endswith("On every score at least one other method is not shown to be worse than the leader.")
 
 
 def test_the_status_counts_what_happened(html: str) -> None:
@@ -136,10 +136,10 @@ def test_no_win_without_a_rival(benchmark: Any) -> None:
 def test_a_lead_that_holds_over_seeds_and_images_is_said_to(benchmark: Any) -> None:
     for label, quality in (("a", 1.0), ("b", 0.5)):
         for seed in range(4):
-            values = {"fid": 10 / quality + seed / 100, "kid": 0.1 + seed / 7, "lpips": 0.1 / quality + seed / 1000}
+            values = {"fid": (10 + seed / 100) / quality, "kid": 0.1 + seed / 7, "lpips": (0.1 + seed / 1000) / quality}
             benchmark.finish(benchmark.spec(label, seed), values | {"ssim": 0.5, "psnr": 9.0})
     (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    assert wording.certainty(board).endswith("nothing can be tested: that takes two seeds.")
+    assert wording.certainty(board).endswith("that takes two seeds, and differences that vary between them.")
     per_image = frames.per_image(benchmark.plan, benchmark.store, "glyphs", ["a", "b"])
     tested = significance.compared(board, per_image)
     said = wording.certainty(tested)

@@ -77,6 +77,55 @@ def test_a_method_with_one_seed_is_not_tested_beside_others_with_several(benchma
     assert all(one.p is None and one.winner is None for one in with_one)
 
 
+def test_a_leader_that_lost_over_the_seeds_that_both_have_leads_nothing_for_sure(benchmark: Any) -> None:
+    kid = {"lucky": {0: 0.010, 1: 0.300, 2: 0.310}, "beaten": {1: 0.250, 2: 0.2601}}  # its seed 0 is missing
+    for label, scores in kid.items():
+        for seed, score in scores.items():
+            benchmark.finish(
+                benchmark.spec(label, seed), {"fid": 9.0, "kid": score, "lpips": 0.1, "ssim": 0.5, "psnr": 9.0}
+            )
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    board = significance.compared(board, {})
+    rows = {row.label: row for row in board.rows}
+    assert "kid" in rows["lucky"].best
+    (one,) = [one for one in board.comparisons if one.metric == "kid"]
+    assert one.winner == "beaten"
+    assert "kid" in rows["beaten"].tied
+    assert "significant" not in words.certainty(board)
+    assert "not shown to be worse than the leader" in words.certainty(board)
+
+
+def test_who_leads_by_a_score_is_tested_however_far_down_it_stands(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(significance, "COMPARED", 2)
+    rng = np.random.default_rng(0)
+    for place in range(5):
+        for seed in range(3):
+            kid = 0.01 if place == 4 else 0.1 * (place + 1)  # the last by all but this
+            scores = {"fid": 9.0 + place, "kid": kid, "lpips": 0.1 + place, "ssim": 0.9 - place, "psnr": 30.0 - place}
+            noisy = {name: value + 0.001 * rng.normal() for name, value in scores.items()}
+            benchmark.finish(benchmark.spec(f"m{place}", seed), noisy)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    board = significance.compared(board, {})
+    assert board.compared == ("m0", "m1", "m4")
+    assert "The lead on FID" in words.certainty(board)
+    assert "KID" in words.certainty(board)
+    assert "nothing can be tested" not in words.certainty(board)
+    note = words.tests_note(board)
+    assert "Tested are 3 of 5 methods: the first, and those that lead by some score." in note
+    assert "(3, Holm)" in note
+
+
+def test_the_number_of_pairs_is_of_those_that_have_a_p(benchmark: Any) -> None:
+    built(benchmark, seeds=3)
+    benchmark.finish(benchmark.spec("single", 0), {"fid": 9.0, "kid": 0.1, "lpips": 0.1, "ssim": 0.5, "psnr": 9.0})
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    board = significance.compared(board, frames.per_image(benchmark.plan, benchmark.store, "glyphs", LABELS))
+    assert len(board.compared) == 4
+    assert "(3, Holm)" in words.tests_note(board), "not the six pairs of four methods"
+
+
 def test_the_csv_of_comparisons_holds_every_pair_of_every_score(report: Any, finished: Any) -> None:
     table = pd.read_csv(report / "comparisons.csv")
     k = 7  # rows that finished
