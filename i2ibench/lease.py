@@ -65,8 +65,8 @@ class Holder:
 class Lease(AbstractContextManager["Lease"]):
     """A lease that is held; leaving the block gives it back."""
 
-    def __init__(self, file: Path, watch: Callable[[], None] | None) -> None:
-        self._file, self._watch = file, watch
+    def __init__(self, file: Path, owner: str, watch: Callable[[], None] | None) -> None:
+        self._file, self._owner, self._watch = file, owner, watch
         self._over = threading.Event()
         self.lost = False  # somebody took it over, since this process was taken for dead: stop, and publish nothing
         self._thread = threading.Thread(target=self._beat, name=f"lease of {file.parent.name}", daemon=True)
@@ -74,21 +74,29 @@ class Lease(AbstractContextManager["Lease"]):
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT):
-            try:
-                os.utime(self._file)
-            except FileNotFoundError:
-                self.lost = True
+            if not self.held():
                 return
-            except OSError:
-                pass  # a file server that stalls: try again
+            with suppress(OSError):  # a file server that stalls: try again
+                os.utime(self._file)
             if self._watch is not None:
                 self._watch()
+
+    def held(self) -> bool:
+        """Look whether it is still this process's own: after a take-over its number may have been given again."""
+        try:
+            self.lost = self.lost or json.loads(self._file.read_bytes()).get("owner") != self._owner
+        except (FileNotFoundError, ValueError):  # ValueError: another one's, which is being written
+            self.lost = True
+        except OSError:  # a file server that stalls says nothing
+            pass
+        return not self.lost
 
     def __exit__(self, *exception: Any) -> None:
         self._over.set()
         self._thread.join()
-        with suppress(OSError):  # it expires by itself
-            self._file.unlink(missing_ok=True)
+        if self.held():
+            with suppress(OSError):  # it expires by itself
+                self._file.unlink(missing_ok=True)
 
 
 def acquire(folder: Path, watch: Callable[[], None] | None = None) -> Lease | None:
@@ -106,9 +114,10 @@ def acquire(folder: Path, watch: Callable[[], None] | None = None) -> Lease | No
     if found and any(other.alive(_now(folder)) for other in found):
         return None
     file = folder / f"lease-{max((other.number for other in found), default=0) + 1}.json"
+    identity = _identity()
     try:
         with file.open("x", encoding="utf-8") as out:
-            json.dump(_identity(), out)
+            json.dump(identity, out)
     except FileExistsError:
         return None
     except OSError:  # the disk is full
@@ -122,7 +131,7 @@ def acquire(folder: Path, watch: Callable[[], None] | None = None) -> Lease | No
         return None
     for other in others:
         other.file.unlink(missing_ok=True)
-    return Lease(file, watch)
+    return Lease(file, identity["owner"], watch)
 
 
 def holder(folder: Path) -> Holder | None:

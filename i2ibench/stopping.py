@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from i2ibench.errors import Stopped
+from i2ibench.errors import Interrupted, Stopped
 from i2ibench.job import Job
-from i2ibench.store import Store
+from i2ibench.store import TAKEN_OVER, Store
 
 # How a driver leaves when it was stopped by a signal: as a shell would say it, but for Slurm's word of warning before a
 # time limit (`--signal=B:USR1@60`), where the code asks for the job to be queued again (EX_TEMPFAIL).
@@ -41,14 +41,19 @@ def take_back(folder: Path) -> None:
 
 
 def looking(folder: Path, lost: Callable[[], bool] = lambda: False) -> Callable[[], bool]:
-    """A function that says whether to stop; it may be asked at every step, and looks for the file once a second."""
+    """A function that says whether to stop; it may be asked at every step, and looks for the file once a second.
+
+    It raises Interrupted where the trial is `lost` to another process: nothing of it is to be written any more.
+    """
     last = [-LOOK_SECONDS, False]
 
     def should_stop() -> bool:
+        if lost():
+            raise Interrupted(TAKEN_OVER)
         now = time.monotonic()
         if now - last[0] >= LOOK_SECONDS:
             last[:] = [now, requested(folder)]
-        return bool(last[1]) or lost()
+        return bool(last[1])
 
     return should_stop
 

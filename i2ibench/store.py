@@ -30,15 +30,17 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from i2ibench import lease
 from i2ibench.data.ragged import Ragged
-from i2ibench.errors import StoreError
+from i2ibench.errors import Interrupted, StoreError
 from i2ibench.lazy import np
+
+TAKEN_OVER = "another process has taken the trial over, as this one gave no sign of life for so long"
 
 
 @contextmanager
@@ -95,11 +97,19 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 class Trial:
-    """Reads and writes one trial's directory. Creating the object touches no disk."""
+    """Reads and writes one trial's directory. Creating the object touches no disk.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    held: whether this process still holds the trial's lease. Where it does not, whatever would be published (`write_*`
+        but `write_spec` and `write_progress`) raises Interrupted: the directory is another's.
+    """
+
+    def __init__(self, path: Path, held: Callable[[], bool] = lambda: True) -> None:
+        self.path, self._held = path, held
         self.id = path.name
+
+    def require_held(self) -> None:
+        if not self._held():
+            raise Interrupted(TAKEN_OVER)
 
     def spec(self) -> dict[str, Any] | None:
         return read_json(self.path / "spec.json")
@@ -186,6 +196,7 @@ class Trial:
         write_json(self.path / "progress.json", {"state": state, "updated": time.time(), **fields})
 
     def write_curves(self, curves: list[dict[str, Any]]) -> None:
+        self.require_held()
         with atomic_write(self.path / "curves.jsonl") as file:
             file.writelines(json.dumps(row) + "\n" for row in curves)
 
@@ -199,10 +210,12 @@ class Trial:
 
     def write_training(self, training: Mapping[str, Any]) -> None:
         """Declare the networks trained; their weights and curves must be on disk by now."""
+        self.require_held()
         write_json(self.path / "training.json", training)
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
     def write_outputs(self, images: np.ndarray | Ragged) -> None:
+        self.require_held()
         file = self.path / "outputs.npy"
         # The shapes first: where there are pixels, they can be read.
         parts = {_shapes(file): images.shapes, file: images.pixels} if isinstance(images, Ragged) else {file: images}
@@ -212,9 +225,11 @@ class Trial:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Declare the trial trained. Everything else must be on disk by now."""
+        self.require_held()
         write_json(self.path / "result.json", result)
 
     def write_scores(self, key: str, scores: Mapping[str, Any], per_image: Mapping[str, np.ndarray]) -> None:
+        self.require_held()
         with atomic_write(self.path / "scores" / f"{key}.npz", "wb") as file:
             np.savez_compressed(
                 file, allow_pickle=False, **{name: np.asarray(values) for name, values in per_image.items()}
@@ -222,9 +237,11 @@ class Trial:
         write_json(self.path / "scores" / f"{key}.json", scores)
 
     def write_points(self, key: str, points: Mapping[int, Mapping[str, Any]]) -> None:
+        self.require_held()
         write_json(self.path / "points" / f"{key}.json", {str(step): point for step, point in points.items()})
 
     def write_error(self, kind: str, message: str) -> None:
+        self.require_held()
         content = {"kind": kind, "error": message, "log": str(self.path / "log.txt"), "time": time.time()}
         write_json(self.path / "error.json", content)
 
@@ -237,13 +254,16 @@ def _shapes(file: Path) -> Path:
 
 
 class Store:
-    """The folder of all trials, and of what they share: decoded data and reference features."""
+    """The folder of all trials, and of what they share: decoded data and reference features.
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path).expanduser().absolute()
+    held: see `Trial`.
+    """
+
+    def __init__(self, path: Path | str, held: Callable[[], bool] = lambda: True) -> None:
+        self.path, self._held = Path(path).expanduser().absolute(), held
 
     def trial(self, trial_id: str) -> Trial:
-        return Trial(self.path / trial_id)
+        return Trial(self.path / trial_id, self._held)
 
     @property
     def data_cache(self) -> Path:

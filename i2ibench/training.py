@@ -120,7 +120,8 @@ class Loop:
             self._tell(point, rates)
         memory = PeakMemory(self.device)
         self._start_clock()
-        self._say({})
+        self._say({}, "starting")  # until the first step, which compiles networks and opens the data
+        self._spoke = -math.inf
         policy = self.turns.policy
         with policy.compiled(self.method, self.log) as networks:
             self._steps()
@@ -214,7 +215,7 @@ class Loop:
             named = {f"learning_rate/{player}": rate for player, rate in rates.items()}
             self.logger.scalars(int(point["step"]), losses | named)
 
-    def _say(self, losses: dict[str, float]) -> None:
+    def _say(self, losses: dict[str, float], state: str = "training") -> None:
         """Tell how far the training is. Only steps make it speak: silence of `hang_seconds` means that it hangs."""
         progress, last = self.progress(), (self.curves[-1] if self.curves else {})
         shown = losses or {key: value for key, value in last.items() if key not in ("step", "seconds")}
@@ -223,7 +224,7 @@ class Loop:
             return
         self.checkpoints.spend(self.elapsed)
         self.say(
-            "training",
+            state,
             step=self.step,
             steps=self.settings.steps,
             step_at=time.time(),

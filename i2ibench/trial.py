@@ -132,6 +132,7 @@ def _train(
             "images_per_second": outcome.images_per_second,
             "peak_memory_mb": outcome.peak_memory_mb,
         }
+    home.require_held()
     with atomic_write(home.path / "weights.pt", "wb") as file:
         torch.save(method.state_dict(), file)
     training = {

@@ -42,7 +42,7 @@ def run_job(job: Job, *, disposable: bool = False) -> Outcome:
     try:
         if job.kind == "reference":
             with _log(store.feature_cache / "log.txt", spec.data) as log:
-                return _guarded(job, log, lambda: trial.reference(spec, store, *_scoring(job)))
+                return _guarded(log, lambda: trial.reference(spec, store, *_scoring(job)))
         if job.kind == "probe":
             return Outcome("done", gpus=probe.probe(spec, store, trial.device_for(spec.resources)).gpus)
         return _with_leases(job, spec, store, disposable)
@@ -76,12 +76,14 @@ def _with_leases(job: Job, spec: TrialSpec, store: Store, disposable: bool) -> O
             leases.append(held.enter_context(got))
         if (known := _known(job, mine)) is not None:
             return known
-        should_stop = stopping.looking(mine.path, lambda: any(got.lost for got in leases))
-        if should_stop():
+        if stopping.requested(mine.path):
             return Outcome("interrupted")
+        should_stop = stopping.looking(mine.path, lambda: any(got.lost for got in leases))
+        store = Store(job.store, held=lambda: all(got.held() for got in leases))
+        mine = store.trial(spec.id)
         with _log(mine.path / "log.txt", spec.id) as log:
             mine.clear_error()
-            outcome = _guarded(job, log, lambda: _work(job, spec, store, log, should_stop))
+            outcome = _guarded(log, lambda: _work(job, spec, store, log, should_stop))
             if outcome.state == "failed":
                 outcome = _recorded(outcome, mine)
             return outcome
@@ -124,7 +126,7 @@ def _scoring(job: Job) -> tuple[Protocol, tuple[str, ...], torch.device]:
     return Protocol.model_validate(job.protocol), job.metrics, trial.device_for(job.resources)
 
 
-def _guarded(job: Job, log: logging.Logger, work: Callable[[], None]) -> Outcome:
+def _guarded(log: logging.Logger, work: Callable[[], None]) -> Outcome:
     """Do the work; whatever goes wrong becomes an outcome."""
     try:
         work()
@@ -148,6 +150,8 @@ def _recorded(outcome: Outcome, mine: Trial) -> Outcome:
     """The outcome of a failure, once it is written down; on a full disk it is not, and the driver must remember it."""
     try:
         mine.write_error("DIVERGED" if outcome.diverged else "FAILED", outcome.error)
+    except Interrupted:
+        return Outcome("interrupted")
     except (OSError, I2IBenchError):
         return Outcome("failed", outcome.error, recorded=False)
     return outcome

@@ -68,6 +68,7 @@ def test_a_silent_holder_elsewhere_expires_and_learns_of_it(tmp_path: Path, monk
         age(tmp_path, lease.EXPIRY / 2)
         assert lease.acquire(tmp_path) is None, "it may only be slow"
         stalled._file, stalled._watch, stalled.lost = age(tmp_path, lease.EXPIRY + 1), None, False
+        stalled._owner = held._owner
         assert lease.holder(tmp_path) is None
         other = lease.acquire(tmp_path)
         assert other is not None
@@ -77,6 +78,30 @@ def test_a_silent_holder_elsewhere_expires_and_learns_of_it(tmp_path: Path, monk
         assert stalled.lost
         assert lease.holder(tmp_path).key == max(lease._leases(tmp_path), key=lambda found: found.number).key
         other.__exit__()
+
+
+def test_a_holder_that_wakes_up_leaves_a_lease_of_its_number_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT", 1e6)
+    sleeper = lease.acquire(tmp_path)
+    assert sleeper is not None
+    elsewhere(tmp_path)
+    age(tmp_path, lease.EXPIRY + 1)
+    second = lease.acquire(tmp_path)  # takes it over, and gives it back
+    assert second is not None
+    second.__exit__()
+    third = lease.acquire(tmp_path)
+    assert third is not None
+    assert third._file == sleeper._file, "its number is free, and given again"
+    assert third.held()
+    assert not sleeper.held()
+    assert sleeper.lost
+    sleeper.__exit__()
+    assert third._file.exists()
+    assert lease.acquire(tmp_path) is None, "the third still works"
+    third.__exit__()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_heart_beats_and_calls_the_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from i2ibench import benchmark, jobs
+from i2ibench import benchmark, gather, jobs, lease, trial
+from i2ibench.turns import Turns
 from i2ibench.worker import run_job
 
 
@@ -42,3 +45,46 @@ def test_a_method_at_fault(benchmark_file: Callable[..., Path], line: str, inste
     else:
         assert outcome.error == said.format(line=place)
     assert store.trial(training.spec["id"]).error()["error"] == outcome.error
+
+
+def taken_over(folder: Path) -> None:
+    """What another driver does once this process seems dead: its lease is there, ours is gone."""
+    (mine,) = folder.glob("lease-*.json")
+    mine.with_name("lease-2.json").write_text(
+        json.dumps({"owner": "x", "host": "far", "machine": "far", "pid": 1, "started": "1"})
+    )
+    mine.unlink()
+
+
+@pytest.mark.parametrize("when", ["training", "translating", "scoring"])
+def test_who_lost_its_lease_writes_nothing_more(
+    benchmark_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.02)
+    plan, store = benchmark.load(benchmark_file())
+    train, score = [job for job in jobs.make(plan, store, plan.trials) if job.spec.get("label") == "tiny"][:2]
+    folder = store.trial(train.spec["id"]).path
+    if when == "scoring":
+        assert run_job(train).state == "done"
+    before: list[set[Path]] = []
+
+    def then(real: Callable[..., object]) -> Callable[..., object]:
+        def called(*args: object, **options: object) -> object:
+            found = real(*args, **options)
+            if not before:
+                taken_over(folder)
+                before.append({*folder.rglob("*")})
+                time.sleep(0.2)  # the heart beats, and finds out
+            return found
+
+        return called
+
+    place, name = {
+        "training": (Turns, "step"), "translating": (trial, "translate"), "scoring": (gather, "scored"),
+    }[when]  # fmt: skip
+    monkeypatch.setattr(place, name, then(getattr(place, name)))
+    outcome = run_job(score if when == "scoring" else train)
+    assert before
+    assert outcome.state == "interrupted"
+    assert {*folder.rglob("*")} <= before[0], "not a checkpoint, no error and no result"
+    assert "taken the trial over" in (folder / "log.txt").read_text()

@@ -118,7 +118,8 @@ def certainty(board: Board) -> str:
         said.append(f"On {which} at least one other method is not shown to be worse than the leader.")
     if untested:
         said.append(
-            f"On {listed(untested)} nothing can be tested: that takes two seeds, and differences that vary between them."
+            f"On {listed(untested)} nothing can be tested: "
+            "that takes two seeds, and differences that vary between them."
         )
     return " ".join(said)
 
