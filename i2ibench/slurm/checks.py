@@ -68,11 +68,12 @@ def _slurm(read: Config, chosen: Slurm, version: str) -> Iterator[Check]:
     except I2IBenchError as error:
         yield Check("the job", "wrong", str(error))
     wanted = ("--partition", chosen.partition) if chosen.partition else ()
-    devices = (_ask("sinfo", "--noheader", "--format=%G", *wanted) or "").split()
-    gpus = sorted({device for device in devices if device.startswith("gpu")})
-    if chosen.gpus_per_node:
-        found = ", ".join(gpus) or "the nodes have none: say gpus_per_node: 0 to train on CPUs"
-        yield Check("GPUs of the nodes", "ok" if gpus else "wrong", found)
+    shapes = (_ask("sinfo", "--noheader", "--format=%D of %c cores, %m MB, %G", *wanted) or "").splitlines()
+    has_gpus = any("gpu" in shape for shape in shapes)
+    found = "; ".join(sorted({" ".join(shape.split()).replace(", (null)", ", no GPU") for shape in shapes}))
+    if chosen.gpus_per_node and not has_gpus:
+        found += ": say gpus_per_node: 0 to train on CPUs"
+    yield Check("the nodes", "wrong" if chosen.gpus_per_node and not has_gpus else "ok", found)
     yield _preemption(settings, chosen)
 
 

@@ -26,7 +26,7 @@ class Slurm(Settings):
     gpu_type: Word = Field("", description="which GPUs, as the cluster calls them, such as a100")
     cpus_per_node: int = Field(8, gt=0, description="CPU cores of each node")
     memory: Word = Field("", description="main memory of each node, such as 64G; default: what the cluster gives")
-    time: Word = Field("12:00:00", description="time limit; who needs longer is queued again, and goes on")
+    time: str = Field("12:00:00", description="time limit; who needs longer is queued again, and goes on")
     notice: int | None = Field(
         None,
         gt=0,

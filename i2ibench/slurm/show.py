@@ -36,6 +36,8 @@ def submitted(file: Path, options: Mapping[str, Any], *, dry_run: bool) -> None:
         f"  i2ibench status {name}       how far each trial is\n"
         f"  scancel {job}                end it; submit again to go on"
     )
+    if why := submit.hindrance(read, chosen):
+        print(f"Slurm finds no node for it as things are ({why}): `i2ibench doctor --slurm` says what the nodes have")
 
 
 def doctor(file: Path) -> bool:

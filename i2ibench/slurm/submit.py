@@ -69,6 +69,15 @@ def sbatch(text: str, *options: str) -> str:
     return (done.stdout + done.stderr).strip()
 
 
+def hindrance(benchmark: Config, chosen: Slurm) -> str:
+    """Why no node could run the job as things are; "" if one could. Slurm queues it all the same, and it waits."""
+    try:
+        sbatch(script(benchmark, chosen), "--test-only")
+    except ConfigError as error:
+        return str(error).rpartition(": ")[2]
+    return ""
+
+
 def submit(benchmark: Config, chosen: Slurm) -> tuple[str, str]:
     """Queue the job; returns its id and the pattern of the files that it writes to."""
     job = sbatch(script(benchmark, chosen), "--parsable").splitlines()[0].partition(";")[0]

@@ -175,7 +175,8 @@ class Lab:
         for number in range(2):
             self._sh(f"mknod {self.path}/gpu/nvidia{number} c 1 3")  # another /dev/null
         etc, count = self.path / "etc", len(self.nodes)
-        lines = [f"{self._address(host)} {host}" for host in (CTL, *self.nodes)]
+        named = (CTL, *self.nodes[:-1])  # as on some clusters, not all names resolve
+        lines = [f"{self._address(host)} {host}" for host in named]
         (etc / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
         (etc / "slurm.conf").write_text(
             SLURM_CONF.format(lab=self.path, net=self._net, nodes=count, kill_wait=self._kill_wait)

@@ -64,6 +64,29 @@ def test_the_jobs_of_an_array_share_the_trials(short, sleepy) -> None:
     assert (sleepy.folder / "reports" / "sleepy" / "leaderboard.csv").exists()  # by the last that left
 
 
+def test_a_job_of_an_array_that_is_told_to_leave_queues_itself_again_and_no_other(short, sleepy, lab, until) -> None:
+    sleepy.write(seeds=2, steps=250, seconds=0.1)
+    job = sleepy.submit("--array", "2", "--option=--exclude=n3", *NO_GPU)
+    until(lambda: len({process for _, process, *_ in sleepy.steps()}) == 2, 180)
+    last = f"{job}_1"
+    assert lab.job(last)["JobId"] == job, "the last one has the id of the array"
+    lab.ask(f"scancel --batch --signal=USR1 {last}")
+    until(lambda: lab.job(last)["JobState"] == "PENDING", 60)
+    assert lab.job(f"{job}_0")["JobState"] == "RUNNING"
+    sleepy.wait_for(job, "COMPLETED")
+    assert [lab.job(f"{job}_{task}")["Restarts"] for task in range(2)] == ["0", "1"]
+    assert len(sleepy.steps()) == 2 * 250
+    assert f"job {last} is queued again" in sleepy.output()
+
+
+def test_names_of_nodes_need_not_resolve(short, sleepy, lab) -> None:
+    assert not lab.ask("getent hosts n3")
+    sleepy.write(seeds=2)
+    job = sleepy.submit("--nodes", "2", "--option=--nodelist=n2,n3", *NO_GPU)
+    sleepy.wait_for(job, "COMPLETED")
+    assert len(sleepy.scores()) == 2
+
+
 def test_preemption_costs_no_step(short, sleepy, lab, until) -> None:
     sleepy.write(seeds=2, steps=150, seconds=0.1)
     job = sleepy.submit("--option=--nodelist=n1", *NO_GPU)
@@ -137,6 +160,18 @@ def test_the_login_node_is_told_what_is_wrong_with_a_request(lab, sleepy) -> Non
     assert "partition" in done.stderr
 
 
+def test_a_request_that_no_node_can_meet_is_said_to_wait(lab, sleepy) -> None:
+    sleepy.write()
+    command = [sys.executable, "-m", "i2ibench", "submit", str(sleepy.file), "--cpus-per-node", "64", *NO_GPU]
+    done: subprocess.CompletedProcess[str] = lab.run(*command, cwd=sleepy.folder)
+    assert done.returncode == 0, done.stderr
+    job = re.match(r"job (\d+): ", done.stdout)
+    assert job
+    sleepy.jobs.append(job[1])
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "Slurm finds no node for it as things are (Requested node configuration is not available)" in said
+
+
 def test_doctor_asks_slurm_itself(lab, sleepy) -> None:
     sleepy.write()
     text = sleepy.file.read_text()
@@ -150,7 +185,7 @@ def test_doctor_asks_slurm_itself(lab, sleepy) -> None:
     done = lab.run(*doctor, cwd=sleepy.folder)
     assert done.returncode == 1
     assert re.search(r"x .* the job .* Slurm refuses the job", done.stdout)
-    assert re.search(r"GPUs of the nodes .* gpu:2", done.stdout)
+    assert re.search(r"the nodes .* 3 of 4 cores, 8000 MB, gpu:2", done.stdout)
 
 
 # The last test: it leaves one of three nodes.
