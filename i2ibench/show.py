@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,13 +16,13 @@ from rich.console import Console
 from i2ibench import benchmark, lease, monitor, provenance, registry, show_assets, stopping
 from i2ibench import keys as words
 from i2ibench.columns import Columns
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, absent
 from i2ibench.method import PRESET_SIZES, Method, Task
 from i2ibench.plan import Plan
 from i2ibench.settings import Settings
 from i2ibench.spec import TrialSpec
 from i2ibench.stopping import LOOK_SECONDS
-from i2ibench.store import Store
+from i2ibench.store import Store, Trial
 
 # Cut off nothing where the output goes into a file or a pipe.
 console = Console(width=None if sys.stdout.isatty() else 1000)
@@ -107,14 +108,8 @@ def _named(spec: TrialSpec, name: str) -> bool:
 
 
 def logs(store: Store, name: str, *, follow: bool) -> None:
-    """Print the log of a trial, by the beginning of its id; as it grows until the trial has ended, if asked to."""
-    found = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/log.txt"))
-    exact = [folder for folder in found if folder.name == name]
-    if len(exact or found) != 1:
-        some = ", ".join(folder.name for folder in found[:5]) + (", ..." if len(found) > 5 else "")
-        hint = f"say which of {some}" if found else "`i2ibench plan` lists them, and --store says where they are"
-        raise ConfigError(f"{len(found) or 'no'} trials of {store.path} that have a log begin with '{name}'; {hint}")
-    trial = store.trial((exact or found)[0].name)
+    """Print the log of a trial, by its folder or the beginning of its id; as it grows until its end, if asked to."""
+    trial = Trial(_with_log(store, name))
     read = 0
     while True:
         ended = lease.holder(trial.path) is None and (trial.path / "result.json").exists()  # before its last lines
@@ -125,6 +120,21 @@ def logs(store: Store, name: str, *, follow: bool) -> None:
         if not follow or ended:
             return
         time.sleep(LOOK_SECONDS)
+
+
+def _with_log(store: Store, name: str) -> Path:
+    """The folder of a trial that has a log. Raises ConfigError unless there is exactly one of this name."""
+    if Path(name).name != name:  # a path
+        if not (Path(name) / "log.txt").is_file():
+            raise ConfigError(absent(Path(name), "folder of a trial that has a log"))
+        return Path(name)
+    found = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/log.txt"))
+    exact = [folder for folder in found if folder.name == name]
+    if len(exact or found) != 1:
+        some = ", ".join(folder.name for folder in found[:5]) + (", ..." if len(found) > 5 else "")
+        hint = f"say which of {some}" if found else "`i2ibench plan` lists them, and --store says where they are"
+        raise ConfigError(f"{len(found) or 'no'} trials of {store.path} that have a log begin with '{name}'; {hint}")
+    return (exact or found)[0]
 
 
 def methods() -> None:

@@ -81,6 +81,18 @@ def test_stop_asks_and_a_run_heeds_it(benchmark_file: Write, capsys: pytest.Capt
         show.logs(store, "tiny-x", follow=False)
 
 
+def test_a_log_is_found_by_the_folder_of_its_trial(benchmark_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    log = store.trial(plan.trials[0].id).path / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("as it went", encoding="utf-8")
+    show.logs(store, str(log.parent), follow=False)
+    assert capsys.readouterr().out == "as it went"
+    gone = str(log.parent.with_name("gone").absolute())
+    with pytest.raises(ConfigError, match=f"{gone}: there is no such folder of a trial"):
+        show.logs(store, gone, follow=False)
+
+
 def test_failures_of_one_reason_are_said_once_and_what_is_at_work_comes_first(benchmark_file: Write) -> None:
     plan, _ = benchmark.load(benchmark_file())
     states = ["done", "done", "queued", "training", "failed", "failed"]

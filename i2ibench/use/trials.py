@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import glob
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from i2ibench import registry
-from i2ibench.errors import ConfigError, StoreError, TrialError
+from i2ibench.errors import ConfigError, StoreError, TrialError, absent
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.use import packed
@@ -53,9 +54,11 @@ def load(name: str | Path, *, store: str | Path = "runs", device: str | None = N
 
 def find(name: str, store: Store) -> Trial:
     """A trained trial. Raises ConfigError unless there is exactly one of this name."""
-    folder = Path(name).expanduser().absolute()
+    folder = Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 (Path's own raises for a user that is not there)
     found = [Trial(folder)] if (folder / "spec.json").is_file() else _named(name, store)
     finished = [trial for trial in found if trial.result() is not None]
+    if not found and Path(name).name != name:  # it says where, and not which of the store's
+        raise ConfigError(f"{absent(folder, 'folder of a trial')}; a trial of --store goes by its id or its label")
     if found and not finished:
         raise ConfigError(f"{found[0].path}: is not trained yet; `i2ibench run` its benchmark first")
     if len(finished) != 1:
@@ -124,7 +127,8 @@ def _nearest(name: str, store: Store) -> str:
 
 def _named(name: str, store: Store) -> list[Trial]:
     """Trials whose id is or begins with a name; if there are none, those whose label it is."""
-    folders = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/spec.json")) if name else []
+    plain = name and Path(name).name == name  # no path: an absolute one cannot be sought below the store
+    folders = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/spec.json")) if plain else []
     if any(folder.name == name for folder in folders):
         folders = [folder for folder in folders if folder.name == name]
     if folders:

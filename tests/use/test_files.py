@@ -140,6 +140,10 @@ def test_every_mistake_is_one_line(command_line: Run, store: Path, pictures: Pat
 
     assert "no trained trials" in said("plane", grey, out)
     assert "did you mean 'plain'?" in said("plane", grey, out)
+    gone = store.absolute() / "plain-of-yesterday"
+    assert f"{gone}: there is no such folder of a trial" in said(gone, grey, out)
+    assert "is no folder of a trial" in said(pictures, grey, out)
+    assert "there is no such folder of a trial" in said("~nobody/runs/plain", grey, out)
     assert "there is no such file" in said("plain", pictures / "absent.png", out)
     assert "holds the originals" in said("plain", pictures, pictures)
     assert "is an original" in said("plain", grey, grey)
