@@ -17,6 +17,8 @@ from i2ibench.settings import Settings
 from i2ibench.slurm.settings import Slurm
 from i2ibench.validation import validate
 
+MOST_SEEDS = 1000  # that a number is taken to ask for: 20240101 is a seed, and would be 20 million trainings of each
+
 
 class Training(Settings):
     """The budget, and how the loop spends it. The same for all methods unless one says otherwise."""
@@ -136,9 +138,12 @@ class Header(Settings):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_of_seeds(cls, value: Any) -> Any:
-        if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value < 1):
+        count = value if isinstance(value, int) and not isinstance(value, bool) else None
+        if isinstance(value, str) or (count is not None and count < 1):
             raise ValueError("should be a list of seeds, or how many (1 or more)")
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if count is not None and count > MOST_SEEDS:
+            raise ValueError(f"a number says how many seeds, {MOST_SEEDS} at most; for this one seed write [{count}]")
+        return value if count is None else tuple(range(count))
 
     @field_validator("seeds")
     @classmethod

@@ -67,6 +67,10 @@ def test_seeds_are_a_list_or_a_number(tmp_path: Path, text: str, seeds: tuple[in
         (LEAST + "training: {precision: fp8}", r"b\.yaml:3: training\.precision: .*'fp8'"),
         (LEAST + "resources: {gpus: .inf}", r"b\.yaml:3: resources\.gpus: .*finite"),
         (LEAST + "training: {steps: true}", r"b\.yaml:3: training\.steps: should not be true or false"),
+        (
+            LEAST + "seeds: 20240101",
+            r"b\.yaml:3: seeds: a number says .* for this one seed write \[20240101\], got 20240101$",
+        ),
         (LEAST + "seeds: true", r"b\.yaml:3: seeds: should not be true or false"),
         (LEAST + "seeds: [99999999999]", r"b\.yaml:3: seeds: seeds must be"),
         (LEAST + "training: {steps: {grid: [1, 2]}}", r"b\.yaml:3: training\.steps: a grid may stand in an entry"),
