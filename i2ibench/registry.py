@@ -66,6 +66,10 @@ def method(name: str, base: Path | None = None) -> type[Method]:
     if name.endswith(".py"):
         return _only_method(_load_file((base or Path()) / name), name)
     if name not in methods():
+        file = Path(f"{name}.py")
+        if ((base or Path()) / file).is_file():
+            path = file if file.is_absolute() else f"./{file}"
+            raise ConfigError(f"unknown method '{name}'; for the file of this name write {path}")
         raise ConfigError(f"unknown method '{name}'; {did_you_mean(name, methods())}, or a path ending in .py")
     return _only_method(_imported(lambda: importlib.import_module(methods()[name]), methods()[name]), name)
 
@@ -101,6 +105,10 @@ def _only_method(module: ModuleType, name: str) -> type[Method]:
     (found,) = own
     if not (inspect.isclass(found.Params) and issubclass(found.Params, MethodParams)):
         raise ConfigError(f"method '{name}': Params must be a class that subclasses Method.Params")
+    from i2ibench.validation import wrong_default  # which takes `did_you_mean` from here
+
+    if wrong := wrong_default(found.Params):
+        raise ConfigError(f"method '{name}': in Params, {wrong}")
     if not isinstance(found.players, tuple) or found.pairing not in get_args(Pairing):
         kinds = " or ".join(map(repr, get_args(Pairing)))
         raise ConfigError(f"method '{name}': players must be a tuple of names, and pairing {kinds}")

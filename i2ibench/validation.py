@@ -58,6 +58,23 @@ def overlay(
     return model.model_validate(values)
 
 
+def wrong_default(model: type[BaseModel]) -> str:
+    """What is wrong with the first default that its own field would not take, with its name; "" if all are right.
+
+    pydantic takes a default as it stands: one of another type would only show where the number is used.
+    """
+    given = {key: f.default for key, f in model.model_fields.items() if not (f.is_required() or f.default_factory)}
+    try:
+        model.model_validate(given)
+    except ValidationError as failure:
+        errors = [error for error in failure.errors(include_url=False) if error["loc"][:1] and error["loc"][0] in given]
+        if errors:
+            key = errors[0]["loc"][0]
+            same = [error for error in errors if error["loc"][0] == key]
+            return f"the default of {key} {_explain(errors[0], same, model, ())}"
+    return ""
+
+
 def _place(loc: tuple[str | int, ...], values: Any) -> tuple[str | int, ...]:
     """The keys of the file in `loc`, whose other parts each pick one type of a union."""
     place: list[str | int] = []

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from i2ibench import lease, points, probe, stopping, trial
 from i2ibench.build import limit_threads
@@ -82,6 +83,7 @@ def _with_leases(job: Job, spec: TrialSpec, store: Store, disposable: bool) -> O
         store = Store(job.store, held=lambda: all(got.held() for got in leases))
         mine = store.trial(spec.id)
         with _log(mine.path / "log.txt", spec.id) as log:
+            mine.tidy()
             mine.clear_error()
             outcome = _guarded(log, lambda: _work(job, spec, store, log, should_stop))
             if outcome.state == "failed":
@@ -98,7 +100,7 @@ def _known(job: Job, mine: Trial) -> Outcome | None:
         if mine.state(key, job.metrics) == "done":
             return Outcome("done")
     error = mine.error()
-    if error is not None and error.get("time", 0.0) > job.made:  # two drivers need not fail twice
+    if error is not None and error.get("time") != job.failed:  # another driver's: two need not fail twice
         return Outcome("failed", error["error"])
     return None
 
@@ -208,6 +210,9 @@ def _last_line(error: BaseException) -> str:
         return " ".join(lines)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{error.filename or 'the store'}: cannot be written ({error.strerror})"
+    if isinstance(error, ValidationError):  # its last line is an address of pydantic's own pages
+        first = error.errors(include_url=False)[0]
+        lines = [f"{'.'.join(map(str, (error.title, *first['loc'])))}: {first['msg']}"]
     words = f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
     return words + _place(error)
 

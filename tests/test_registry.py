@@ -47,6 +47,15 @@ def test_a_path_is_a_method(tmp_path: Path) -> None:
         (ONE.replace("pass", "Params = 3"), "Params must be a class"),
         (ONE.replace("pass", "players = 'generator'"), "players must be a tuple"),
         (ONE.replace("translate", "translated"), r"bad.py': it must define translate\(self, a, \*, rng\)"),
+        *(
+            (ONE.replace("pass", f"class Params(Method.Params):\n        {field}"), said)
+            for field, said in (
+                ("rate: float = 'many'", r"bad.py': in Params, the default of rate should be a number, got 'many'$"),
+                ("rate: float = None", "the default of rate should be a number, got nothing$"),
+                ("deep: int = True", "the default of deep should not be true or false, got true$"),
+                ("sizes: tuple[int, ...] = (3, 'x')", "the default of sizes should be a whole number, got 'x'$"),
+            )
+        ),
         (LEARNS, r"it defines step\(\), so players must name the networks"),
         (ONE.replace("pass", "players = ('generator',)"), "players names generator, so it must define step"),
         ("import nothing_of_this_name\n", "cannot be imported: ModuleNotFoundError"),
@@ -57,6 +66,28 @@ def test_files_that_are_no_method(tmp_path: Path, source: str, message: str) -> 
     (tmp_path / "bad.py").write_text(source)
     with pytest.raises(ConfigError, match=message):
         registry.method("bad.py", tmp_path)
+
+
+def test_defaults_that_are_right_or_worked_out_or_missing_are_no_error(tmp_path: Path) -> None:
+    fields = "wanted: int\n        one: float = 1\n        some: list = Field(default_factory=list)"
+    source = ONE.replace("pass", f"class Params(Method.Params):\n        {fields}")
+    (tmp_path / "good.py").write_text("from pydantic import Field\n" + source)
+    assert registry.method("good.py", tmp_path).Params(wanted=3).one == 1
+
+
+@pytest.mark.parametrize("name", ["wavepix", "sub/wavepix"])
+def test_a_file_of_the_name_is_hinted_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    file = tmp_path / f"{name}.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(ONE)
+    said = f"unknown method '{name}'; for the file of this name write ./{name}.py"
+    with pytest.raises(ConfigError, match=said):
+        registry.method(name, tmp_path)
+    with pytest.raises(ConfigError, match=r"available: .*, or a path ending in .py"):
+        registry.method(name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=said):
+        registry.method(name)
 
 
 def test_an_entry_point_adds_a_method_and_a_collision_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

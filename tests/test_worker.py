@@ -18,6 +18,12 @@ from i2ibench.worker import run_job
     ("line", "instead", "said"),
     [
         ("self.steps += 1", "raise ValueError('oh no')", "ValueError: oh no (tiny.py:{line})"),
+        (
+            "self.steps += 1",
+            "self.Params(lr='many')",
+            "ValidationError: Params.lr: Input should be a valid number, unable to parse string as a number "
+            "(tiny.py:{line})",
+        ),
         ("self.steps += 1", "self.generator(None)", "{torch} (tiny.py:{line})"),
         ("self.steps += 1", "return", 'step() gives no player its turn: `with turn("generator") as loss: ...`'),
         (
