@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from i2ibench import nn
 from i2ibench.errors import ConfigError
@@ -38,9 +38,11 @@ class Palette(Method):
 
     class Params(Method.Params):
         width: int = Field(64, ge=2, multiple_of=2, description="channels of the U-Net's first layer")
-        multipliers: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1, description="widths at each size, times width")
+        multipliers: tuple[PositiveInt, ...] = Field(
+            (1, 2, 4, 8), min_length=1, description="widths at each size, times width"
+        )
         blocks: int = Field(2, ge=1, description="residual blocks at each size")
-        attention: tuple[int, ...] = Field((8,), description="how much smaller the maps are that get attention")
+        attention: tuple[PositiveInt, ...] = Field((8,), description="how much smaller the maps are that get attention")
         head: int = Field(32, ge=1, description="channels in a head of the attention")
         dropout: float = Field(0.0, ge=0, lt=1, description="dropout in the residual blocks")
         schedule: Literal["linear", "cosine"] = Field("linear", description="how gamma falls (the paper's: linear)")
@@ -78,9 +80,7 @@ class Palette(Method):
 
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
-        multiple = 2 ** (len(params.multipliers) - 1)
-        if task.size % multiple:
-            raise ConfigError(f"size {task.size} must be divisible by {multiple}; change it, or have fewer multipliers")
+        nn.check_denoiser(task.size, params)
         most = params.timesteps if params.sampler == "ddim" else None
         if most and params.sample_steps > most:
             raise ConfigError(f"sample_steps ({params.sample_steps}) cannot be more than timesteps ({most}) with ddim")

@@ -36,6 +36,7 @@ from .perceptual import vgg16_features as vgg16_features
 from .pix2pixhd import HDGenerator as HDGenerator
 from .pool import ImagePool as ImagePool
 from .resnet import ResNetGenerator as ResNetGenerator
+from .sizes import check_denoiser as check_denoiser
 from .sizes import check_scale as check_scale
 from .sizes import check_size as check_size
 from .sizes import hd_halvings as hd_halvings

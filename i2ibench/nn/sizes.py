@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from i2ibench.errors import ConfigError
 
@@ -50,6 +50,22 @@ def check_scale(size: int, scale: int, multiple: int = 1) -> None:
         raise ConfigError(
             f"size {size} must be divisible by {multiple} and at least {2 * scale} pixels (scale {scale}); "
             "change the data set's size"
+        )
+
+
+def check_denoiser(size: int, params: Any) -> None:
+    """Raise ConfigError if a `Denoiser` of these `multipliers` does not suit images of this size, or has no map of an
+    `attention` that was asked for. A default that is beyond a small network asks for nothing.
+    """
+    maps = [2**level for level in range(len(params.multipliers))]
+    if size % maps[-1]:
+        raise ConfigError(f"size {size} must be divisible by {maps[-1]}; change it, or have fewer multipliers")
+    absent = [str(n) for n in params.attention if n not in maps and "attention" in params.model_fields_set]
+    if absent:
+        known = ", ".join(map(str, maps))
+        raise ConfigError(
+            f"attention {', '.join(absent)}: {len(maps)} multipliers make maps that are {known} times smaller than the "
+            "image; name one of these, or have more multipliers"
         )
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
+from pydantic import ValidationError
 
-from i2ibench import nn
+from i2ibench import nn, registry
+from i2ibench.errors import ConfigError
+from i2ibench.method import Task
 
 
 def count(*args: Any) -> int:
@@ -20,6 +24,21 @@ def test_parameter_counts_are_those_of_the_reference_code() -> None:
     assert count(3, 6, *adm) == 552_814_086
     assert count(6, 3, *adm) == 552_814_083
     assert count(6, 3, 64, (1, 2, 4, 8), 2, (16,), 32) == 62_641_347  # Janspiry's colorization_mirflickr25k
+
+
+@pytest.mark.parametrize("name", ["palette", "bbdm", "ddib"])
+def test_a_network_that_cannot_be_built_or_has_no_such_maps_is_refused(name: str) -> None:
+    method, task = registry.method(name), Task(3, 3, 32)
+    for wrong in ({"multipliers": [0]}, {"multipliers": [-1, 2]}, {"attention": [0]}):
+        with pytest.raises(ValidationError, match="greater than 0"):
+            method.Params(**wrong)
+    for levels, attention, said in ((2, [3], "3: 2 .* are 1, 2 times"), (3, [1, 8, 16], "8, 16: 3 .* are 1, 2, 4 ")):
+        with pytest.raises(ConfigError, match=f"attention {said}"):
+            method.check(method.Params(multipliers=(1,) * levels, attention=attention), task)
+    method.check(method.Params(multipliers=(1, 2)), task)  # the default attention is beyond it
+    for preset in method.presets.values():
+        asked = {key: value for key, value in preset.items() if key != "training"}
+        method.check(method.Params(**asked), task)
 
 
 def test_with_equal_weights_it_gives_the_numbers_of_the_reference_code(formula: Any) -> None:
