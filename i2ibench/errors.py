@@ -8,6 +8,9 @@ from pathlib import Path
 class I2IBenchError(Exception):
     """Root of all errors meant for the user. The command line prints its text alone and exits with 2."""
 
+    def __str__(self) -> str:
+        return readable(super().__str__())
+
 
 class ConfigError(I2IBenchError):
     """A benchmark file, a parameter or a command-line value that cannot be used."""
@@ -51,4 +54,11 @@ class Stopped(KeyboardInterrupt):
 
 def absent(path: Path, wanted: str = "file") -> str:
     """What is wrong with a path at which there is no file (or "folder", or "file or folder"), in the words of all."""
+    if not path.exists() and path.is_symlink():
+        return f"{path}: is a link that leads to no {wanted}"
     return f"{path}: {f'is no {wanted}' if path.exists() else f'there is no such {wanted}'}"
+
+
+def readable(text: str) -> str:
+    """The text as any file and figure takes it: what of a file's name is not UTF-8 is spelled out ("caf\\udce9")."""
+    return text.encode("utf-8", "backslashreplace").decode()

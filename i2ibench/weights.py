@@ -88,7 +88,7 @@ def freeze(method: Method, patterns: tuple[str, ...]) -> None:
 def _read(start: Mapping[str, Any], store: Store) -> Mapping[str, Any]:
     file = store.trial(start["trial"]).path / "weights.pt" if "trial" in start else Path(start["file"])
     try:
-        if "trial" in start and store.trial(start["trial"]).training() is None:
+        if ("trial" in start and store.trial(start["trial"]).training() is None) or not file.is_file():
             raise FileNotFoundError
         if "sha256" in start and digests([file])[file] != start["sha256"]:
             raise TrialError(f"init_from: {file} changed while the benchmark was running; run it again")

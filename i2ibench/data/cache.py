@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2ibench.data.images import ARRAYS, Images, Progress
 from i2ibench.data.ragged import Ragged
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, absent, readable
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
@@ -62,13 +63,11 @@ def digests(
 ) -> dict[Path, str]:
     """sha256 (hex) of each file. Files that `cache_dir` remembers with the same time and size are not read again.
 
-    Nor are those that `read` remembers likewise; what is read is added to it.
+    Nor are those that `read` remembers likewise; what is read is added to it. Raises DataError where there is no file.
     """
-    keys = {}
-    for path in paths:
-        status = path.stat()
-        keys[path] = f"{path.absolute()}|{status.st_mtime_ns}|{status.st_size}"
-    group = hashlib.sha256(f"{paths[0].absolute()}|{len(paths)}".encode()).hexdigest()[:16]
+    keys = {path: _key(path) for path in paths}
+    first = f"{paths[0].absolute()}|{len(paths)}"
+    group = hashlib.sha256(first.encode(errors="surrogateescape")).hexdigest()[:16]
     memory = cache_dir / f"digests-{group}.json" if cache_dir else None
     try:
         known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
@@ -95,6 +94,19 @@ def digests(
 def cores() -> int:
     """How many CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _key(path: Path) -> str:
+    """What a file is remembered by. A pipe or a device is no file: who reads it may wait for ever."""
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            return f"{path.absolute()}|{status.st_mtime_ns}|{status.st_size}"
+    except PermissionError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except OSError:  # it went, or is a link to nowhere or in circles
+        pass
+    raise DataError(absent(path))
 
 
 def _sha256(path: Path) -> str:
@@ -151,7 +163,7 @@ def _open(entry: Path, fingerprint: str) -> Images | None:
         arrays |= {name: Ragged(arrays[name], shapes) for name, shapes in index["shapes"].items()}
         return Images(
             **arrays,
-            test_names=tuple(index["test_names"]),
+            test_names=tuple(map(readable, index["test_names"])),  # entries of before have them raw
             paired=index["paired"],
             fingerprint=fingerprint,
             hidden_pairs=index["hidden_pairs"],

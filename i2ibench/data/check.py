@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,16 +144,12 @@ def _nearly_paired(source: Files) -> bool:
 
 def _side_by_side(path: Path) -> bool:
     """Whether the first training images are at least nearly twice as wide as they are high."""
-    from PIL import Image
-
     files = sorted(file for file in entries(path / "train") if file.suffix.lower() in pixels.ENDINGS)[:5]
     wide = 0
     for file in files:
-        try:
-            with Image.open(file) as image:
-                wide += 1.6 <= image.width / image.height <= 3
-        except Exception:  # found again, and reported, when all files are read
-            continue
+        with suppress(DataError):  # found again, and reported, when all files are read
+            height, width = pixels.extent(file, str(file))
+            wide += 1.6 <= width / height <= 3
     return 2 * wide > len(files)
 
 
@@ -186,14 +183,11 @@ def _look_at(arrays: dict[str, list[Item]], report: Report, progress: Progress |
 def _look(item: Item) -> Look:
     from PIL import Image
 
+    image = pixels.half(read(item._replace(half=None)), item.half, item.place)  # says what is wrong, in our words
     mode = ""
     if item.member is None:
-        try:
-            with Image.open(item.path) as file:
-                mode = file.mode + (" with alpha" if file.has_transparency_data else "")
-        except Exception:  # `read` says what is wrong, in our words
-            mode = ""
-    image = pixels.half(read(item._replace(half=None)), item.half, item.place)
+        with Image.open(item.path) as file:
+            mode = file.mode + (" with alpha" if file.has_transparency_data else "")
     array = np.asarray(image)
     return Look(
         item,

@@ -14,7 +14,7 @@ from i2ibench.data.items import Item, held_out
 from i2ibench.data.labels import few
 from i2ibench.data.paths import entries, existing, expand
 from i2ibench.data.source import DomainParams
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, readable
 from i2ibench.registry import did_you_mean
 
 Layout = Literal["side-by-side", "by-name", "unpaired", "hidden-pairs", "domains", "images"]
@@ -151,7 +151,7 @@ class Folder(Files):
         classes = sorted(path for path in entries(folder) if path.is_dir() and path.name[0] != ".")
         if not classes:
             raise DataError(f"{folder}: holds no folders; labels: folders needs one for each class")
-        return [Item(path, folder=each.name) for each in classes for path in image_files(each)]
+        return [Item(path, folder=readable(each.name)) for each in classes for path in image_files(each)]
 
     def _expected(self) -> str:
         """What this layout needs, what is there, and the layout that what is there would fit."""

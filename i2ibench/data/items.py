@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from i2ibench.data import pixels
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, readable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,18 +31,18 @@ class Item(NamedTuple):
     def name(self) -> str:
         """What the report calls it."""
         if self.member is not None:
-            return self.member
-        return f"{self.folder}/{self.path.stem}" if self.folder else self.path.stem
+            return readable(self.member)
+        return readable(f"{self.folder}/{self.path.stem}" if self.folder else self.path.stem)
 
     @property
     def place(self) -> str:
         """The file or shard member, for messages."""
-        return str(self.path) if self.member is None else f"{self.path}: {self.member}"
+        return readable(str(self.path) if self.member is None else f"{self.path}: {self.member}")
 
     def seed(self, digest: str) -> int:
         """For what a task leaves to chance: the same on any machine, as it hangs on the bytes of the file alone."""
         told = f"{digest}|{self.half}|{self.member}"
-        return int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big")
+        return int.from_bytes(hashlib.sha256(told.encode(errors="surrogateescape")).digest()[:8], "big")
 
 
 def read(item: Item) -> Image:

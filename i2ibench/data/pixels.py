@@ -87,8 +87,10 @@ def _readable(file: Path | io.BytesIO, place: str) -> Iterator[None]:
     from PIL import UnidentifiedImageError
 
     try:
+        if isinstance(file, Path) and not file.is_file():  # of a pipe, Pillow would wait for the end
+            raise FileNotFoundError
         yield
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise DataError(absent(Path(place))) from None
     except Exception as error:  # Pillow's readers raise nearly anything on a damaged file
         known = "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from i2ibench.data import pixels
 from i2ibench.data.cache import digests
+from i2ibench.data.check import check
 from i2ibench.data.folder import Folder, FolderParams
 from i2ibench.data.source import load
 from i2ibench.errors import DataError
@@ -60,6 +62,37 @@ def test_settings_that_change_pixels_have_entries_of_their_own(data, tmp_path):
         load(source(data, **params), tmp_path / "cache")
     load(source(data, flip=True), tmp_path / "cache")
     assert len(entries(tmp_path / "cache")) == 4
+
+
+@pytest.mark.parametrize("kind", ["link to nowhere", "link in circles", "pipe", "folder"])
+def test_what_has_the_name_of_an_image_and_is_no_file_is_said(data, kind):
+    odd = data / "trainA" / "0.png"
+    odd.unlink()
+    make = {"pipe": os.mkfifo, "folder": os.mkdir}
+    if kind in make:
+        make[kind](odd)
+    else:
+        odd.symlink_to("0.png" if kind == "link in circles" else data / "nowhere.png")
+    said = "is no file" if kind in make else "is a link that leads to no file"
+    with pytest.raises(DataError, match=f"0.png: {said}"):
+        source(data).fingerprint()
+    with pytest.raises(DataError, match=f"0.png: {said}"):
+        pixels.read(odd)
+    found = check(data)
+    assert [line.partition("0.png: ")[2] for line in found.broken] == [said]
+
+
+def test_names_that_are_not_utf8_are_names_like_others(data, tmp_path):
+    """File names are bytes: what is no text in them is spelled out where people read them, and files are found."""
+    for folder in ("trainA", "trainB", "testA", "testB"):
+        for old, new in (("0.png", b"!caf\xe9.png"), ("1.png", b"!caf\xe8.png")):
+            (data / folder / old).rename(data / folder / os.fsdecode(new))
+    names = (r"!caf\udce8", r"!caf\udce9", "2")
+    assert load(source(data), tmp_path / "cache").test_names == names
+    assert load(source(data), tmp_path / "cache").test_names == names, "and from the cache"
+    single = Folder(FolderParams(path=str(data / "trainA"), layout="images", size=8, task="colorize", test_share=0.5))
+    assert len(single.decode().train_a) + len(single.decode().test_a) == 3
+    assert str(DataError(os.fsdecode(b"caf\xe9.png: is odd"))) == r"caf\udce9.png: is odd"
 
 
 @pytest.mark.parametrize("damage", ["cut", "bytes", "index", "missing"])
