@@ -46,7 +46,7 @@ class Named(Files):
             raise DataError(
                 f"{self.name} has test images only; train on another, such as div2k with test_on: {self.name}"
             )
-        self.domains = self._domains()
+        self._require_known_domains()
         root = self.base / expand(params.archive) if params.archive else None
         root = root if root is not None and root.is_dir() else _present(self.name)
         self.files = self._parts(root, recipe, ("train", "test"))
@@ -64,16 +64,19 @@ class Named(Files):
             return self.fingerprint(cache_dir)
         return self._hashed({k: v for k, v in self.arrays().items() if k.startswith("train")}, [], cache_dir)
 
-    def _domains(self) -> tuple[str, ...]:
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """What A and B are, before `direction`; from the keys alone, as a report's record knows no files."""
+        wanted = self.params.domains
+        return self.recipe.domains[:2] if wanted is None else tuple(wanted[end] for end in self.params.ends)
+
+    def _require_known_domains(self) -> None:
         known, wanted = self.recipe.domains, self.params.domains
-        if wanted is None:
-            return known[:2]
-        if len(known) < 3:
+        if wanted is not None and len(known) < 3:
             raise DataError(f"{self.name} has the domains {' and '.join(known)}; `domains` is for sets that have more")
-        for domain in wanted:
+        for domain in wanted or ():
             if domain not in known:
                 raise DataError(f"{self.name} has no domain '{domain}'; {did_you_mean(domain, known)}")
-        return tuple(wanted[end] for end in self.params.ends)
 
     def _parts(self, root: Path, recipe: Recipe, splits: tuple[str, ...]) -> dict[str, list[Item]]:
         files = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,30 @@ def test_scores_of_the_same_task_and_network_are_shown_and_not_ranked(cityscapes
         (float(line.get_xdata()[0]), int(line.get_ydata()[0])) for line in fid.lines if line.get_marker() == "D"
     ]
     assert diamonds == [(56.4, 2), (68.8, 3), (76.3, 4), (91.4, 5)]  # once each, on no row of our own
+
+
+@pytest.mark.parametrize("domains", [None, ("cat", "dog"), ("dog", "cat"), ("cat", "dog", "wild")])
+def test_a_report_whose_files_are_elsewhere_shows_the_same(
+    benchmark: Any, tmp_path: Path, domains: tuple[str, ...] | None
+) -> None:
+    """`compare` of report folders: AFHQ's published scores are those of two of its three domains, in their order."""
+    from PIL import Image
+
+    from i2ibench import record
+
+    kind, home = registry.sources()["afhq"], tmp_path / "afhq"
+    for place in kind.recipe.folders.values():
+        for domain in kind.recipe.domains:
+            (folder := home / place.replace("{domain}", domain)).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(folder / "0.png")
+    source = kind(kind.Params(size=8, archive=str(home), domains=domains))
+    entry = replace(benchmark.plan.data["glyphs"], source=source)
+    plan = replace(benchmark.plan, data={"glyphs": entry}, protocol=resolve("standard"))
+    record.save(plan, benchmark.store, {}, tmp_path)
+    shutil.rmtree(home)
+    known = published.of(record.load(tmp_path)[0], "glyphs")
+    assert known == published.of(plan, "glyphs")
+    assert bool(known) == (domains != ("dog", "cat"))
 
 
 def test_another_direction_network_or_data_set_shows_none(cityscapes: Any, benchmark: Any) -> None:
