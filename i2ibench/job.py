@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["probe", "reference", "train", "score"]
@@ -31,7 +30,7 @@ class Job:
     after: tuple[str, ...] = ()  # names of the jobs that must have ended before this one begins
     seconds: float = 1.0  # how long it may take, to begin with the longest
     micro_batches: int = 1  # parts that each batch is cut into, so that it takes less memory
-    made: float = field(default_factory=time.time)
+    failed: float | None = None  # the time of the trial's failure that was known when this was made
 
     @property
     def name(self) -> str:

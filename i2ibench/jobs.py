@@ -49,7 +49,15 @@ def make(
         points = bool(on_the_way and spec.trained and spec.training["score_every"])  # which translate all test images
         asked = plan.evaluation | ({} if points or any(map(_heavy, missing)) else {"gpus": 0.0})
         job = Job(
-            "score", spec.to_json(), str(store.path), protocol, wanted, asked, curve_metrics=on_the_way, rescore=rescore
+            "score",
+            spec.to_json(),
+            str(store.path),
+            protocol,
+            wanted,
+            asked,
+            curve_metrics=on_the_way,
+            rescore=rescore,
+            failed=(store.trial(spec.id).error() or {}).get("time"),
         )
         after = []
         if spec.id in trained:

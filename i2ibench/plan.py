@@ -89,6 +89,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
     planned: dict[tuple[str, str, int], TrialSpec] = {}
     for entry in initial.in_order(config):
         method = _method_class(config, entry)
+        _check_start(config, entry, method)
         from_file = initial.of_file(config, entry, config.base)
         params, preset_training = _params(config, entry, method)
         assets |= dict.fromkeys(method.assets(params))
@@ -116,9 +117,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
             )
             for seed in seeds:
                 start = from_file or initial.of_trial(entry, data_entry.label, seed, planned)
-                spec = identity.spec(
-                    config, entry, method, params, data_entry, data_plan, settings, resources, seed, start
-                )
+                spec = identity.spec(config, entry, method, params, data_plan, settings, resources, seed, start)
                 planned[entry.label, data_entry.label, seed] = spec
                 trials.append(spec)
     rows = [entry.label for entry in config.methods]
@@ -205,6 +204,13 @@ def _check(config: Config, entry: Entry, method: type[Method], params: Any, data
         method.check(params, Task(3, 3, data.source.params.size, data.source.params.scale))
     except ConfigError as error:
         raise config.error(entry.path, f"{error} (data set '{data.label}')") from None
+
+
+def _check_start(config: Config, entry: Entry, method: type[Method]) -> None:
+    """Refuse what says where a training begins, and what of it is held fixed, for a method that trains nothing."""
+    for key in ("init_from", "freeze"):
+        if getattr(entry.keys, key) and not method.players:
+            raise config.error((*entry.path, key), f"'{entry.label}' trains nothing, so this does nothing; leave it out")
 
 
 def _check_options(config: Config, entry: Entry, method: type[Method], data: Entry, settings: Training) -> None:

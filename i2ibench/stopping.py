@@ -68,7 +68,7 @@ class Stop(AbstractContextManager["Stop"]):
     def __init__(self) -> None:
         self.signal: int | None = None
         self._orderly = False
-        self._at_work: set[Path] = set()
+        self._at_work: dict[str, Path] = {}  # the trials' folders, by the names of their jobs
         self._before: dict[int, Any] = {}
 
     @property
@@ -103,14 +103,15 @@ class Stop(AbstractContextManager["Stop"]):
             self.ended(job)
 
     def begun(self, job: Job) -> None:
-        self._at_work.add(Store(job.store).trial(job.trial).path)
+        if not job.shared:  # it carries a trial's name, and is none of its work
+            self._at_work[job.name] = Store(job.store).trial(job.trial).path
 
     def ended(self, job: Job) -> None:
-        self._at_work.discard(Store(job.store).trial(job.trial).path)
+        self._at_work.pop(job.name, None)
 
     def remind(self) -> None:
         """Ask those at work once more: a new run may have taken the request back for its own."""
-        for folder in list(self._at_work):
+        for folder in list(self._at_work.values()):
             request(folder)
 
     def _handle(self, number: int, frame: Any) -> None:

@@ -24,6 +24,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -230,11 +231,13 @@ class Trial:
 
     def write_scores(self, key: str, scores: Mapping[str, Any], per_image: Mapping[str, np.ndarray]) -> None:
         self.require_held()
+        whole = self.path / "scores" / f"{key}.json"
         with atomic_write(self.path / "scores" / f"{key}.npz", "wb") as file:
             np.savez_compressed(
                 file, allow_pickle=False, **{name: np.asarray(values) for name, values in per_image.items()}
             )
-        write_json(self.path / "scores" / f"{key}.json", scores)
+            whole.unlink(missing_ok=True)  # older means never stand beside values of other images
+        write_json(whole, scores)
 
     def write_points(self, key: str, points: Mapping[int, Mapping[str, Any]]) -> None:
         self.require_held()
@@ -244,6 +247,14 @@ class Trial:
         self.require_held()
         content = {"kind": kind, "error": message, "log": str(self.path / "log.txt"), "time": time.time()}
         write_json(self.path / "error.json", content)
+
+    def tidy(self) -> None:
+        """Remove what a process left that was killed as it wrote. The caller holds the trial's lease."""
+        for aside in itertools.chain(*(self.path.glob(f"{folder}.*-*") for folder in ("", "scores/", "points/"))):
+            if not aside.name.startswith(".clock-"):  # those who ask for the lease look at the time so
+                aside.unlink(missing_ok=True)
+        if self.training() is not None:
+            shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
 
     def clear_error(self) -> None:
         (self.path / "error.json").unlink(missing_ok=True)

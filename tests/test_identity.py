@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image
 
 from i2ibench import benchmark, jobs, monitor, show
-from i2ibench.data import fetch, recipes
+from i2ibench.data import fetch, files, recipes
 from i2ibench.errors import DivergedError, StoreError
 from i2ibench.executors.local import LocalExecutor
 from i2ibench.merge import merge
@@ -158,3 +160,57 @@ def test_a_merge_brings_the_networks_that_trials_share(load: Load, tmp_path: Pat
     weights.write_bytes(b"another")
     with pytest.raises(StoreError, match=r"weights.pt .* differ: the trial was trained twice"):
         merge([store.path], tmp_path / "all")
+
+
+METHOD = """
+    import sys
+    from typing import Any
+
+    from nets.parts import FACTOR
+    import nets
+    from i2ibench.method import Method
+
+
+    class Mine(Method):
+        paper = "none"
+
+        def translate(self, a: Any, *, rng: Any) -> Any:
+            return a * FACTOR
+"""
+
+
+def test_what_a_method_imports_from_beside_it_is_part_of_its_name(
+    benchmark_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    parts = {
+        "mine.py": textwrap.dedent(METHOD),
+        "nets/__init__.py": "",
+        "nets/parts.py": "from .more import FACTOR",
+        "nets/more.py": "FACTOR = 1",
+        "nets/other.py": "FACTOR = 2",
+    }
+    for name, text in parts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    file = benchmark_file(
+        "seeds: [0]\nstore: {tmp}/runs\ndata: {glyphs: {size: 16} }\nmethods: {mine: {method: {tmp}/mine.py} }\n"
+    )
+
+    def name() -> str:
+        return benchmark.load(file)[0].trials[0].id
+
+    before = name()
+    (tmp_path / "nets" / "other.py").write_text("FACTOR = 3")
+    (tmp_path / "nets" / "more.py").write_text("FACTOR = 1  # as published")
+    assert name() == before, "what it does not import, and comments, do not count"
+    (tmp_path / "nets" / "more.py").write_text("FACTOR = -1")
+    assert name() != before
+    for module in [module for module in sys.modules if module.partition(".")[0] == "nets"]:
+        del sys.modules[module]
+
+
+def test_how_images_are_decoded_is_part_of_a_trials_name(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load()[0].trials[0]
+    monkeypatch.setattr(files, "VERSION", 99)
+    assert load()[0].trials[0].trained_as != before.trained_as

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2ibench import lease
+from i2ibench import lease, store
 from i2ibench.errors import StoreError
 from i2ibench.store import Store, atomic_write, read_json, require_writable
 
@@ -127,3 +127,33 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert caught.value.errno == errno.ENOSPC
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(trial) -> None:
+    (trial.path / "scores").mkdir(parents=True)
+    for name in (".outputs.npy-killed", "scores/.key.npz-killed", ".clock-other", "outputs.npy"):
+        (trial.path / name).touch()
+    (trial.path / "checkpoints").mkdir()
+    trial.tidy()
+    assert (trial.path / "checkpoints").exists(), "it is still being trained"
+    trial.write_training({})
+    (trial.path / "checkpoints").mkdir()  # as if killed before they were removed
+    trial.tidy()
+    assert {path.name for path in trial.path.iterdir()} == {".clock-other", "outputs.npy", "scores", "training.json"}
+    assert not list((trial.path / "scores").iterdir())
+
+
+def test_a_scoring_that_is_killed_half_way_leaves_no_older_means_beside_its_values(
+    trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {"values": {"ssim": 0.5}, "protocol": {}}
+    trial.write_scores("key", scores, {"ssim": np.array([0.4, 0.6])})
+    assert trial.scores("key") == scores
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trial.write_scores("key", scores, {"ssim": np.array([0.8, 1.0])})
+    assert trial.scores("key") is None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from i2ibench import benchmark, gather, jobs, lease, trial
+from i2ibench import benchmark, gather, jobs, lease, stopping, trial
 from i2ibench.turns import Turns
 from i2ibench.worker import run_job
 
@@ -94,3 +95,36 @@ def test_who_lost_its_lease_writes_nothing_more(
     assert outcome.state == "interrupted"
     assert {*folder.rglob("*")} <= before[0], "not a checkpoint, no error and no result"
     assert "taken the trial over" in (folder / "log.txt").read_text()
+
+
+def test_an_older_failure_is_tried_again_whatever_the_clocks_say_and_another_drivers_is_not(
+    benchmark_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    (spec,) = (spec for spec in plan.trials if spec.label == "tiny")
+    folder = store.trial(spec.id)
+    monkeypatch.setattr(time, "time", lambda real=time.time: real() + 3600)  # a node whose clock is ahead
+    folder.write_error("FAILED", "CUDA driver too old")
+    monkeypatch.undo()
+    later = next(job for job in jobs.make(plan, store, [spec]) if job.kind == "train")
+    folder.write_error("FAILED", "by another driver")
+    assert run_job(later).error == "by another driver"
+    again = next(job for job in jobs.make(plan, store, [spec]) if job.kind == "train")
+    assert run_job(again).state == "done"
+    assert folder.error() is None
+
+
+def test_a_job_of_several_trials_that_ends_leaves_the_training_it_is_named_after_listening(
+    benchmark_file: Callable[..., Path],
+) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    train, reference = (
+        replace(next(job for job in jobs.make(plan, store, plan.trials) if job.kind == "train"), kind=kind)
+        for kind in ("train", "reference")
+    )
+    stop = stopping.Stop()
+    stop.begun(train)
+    stop.begun(reference)
+    stop.ended(reference)
+    stop.remind()
+    assert stopping.requested(store.trial(train.trial).path)

@@ -15,7 +15,7 @@ from typing import Any
 from i2ibench.errors import ConfigError, CrashedError, I2IBenchError
 from i2ibench.executors import cluster
 from i2ibench.executors.pulse import Pulse
-from i2ibench.executors.schedule import Schedule, asks
+from i2ibench.executors.schedule import Asked, Schedule, asks
 from i2ibench.job import Job, Outcome
 from i2ibench.stopping import Stop
 from i2ibench.store import Store
@@ -109,10 +109,11 @@ class _Run:
         import ray
 
         self._ray, self._stop = ray, stop
-        self._tasks: dict[Any, Job] = {}
+        self._tasks: dict[Any, tuple[Job, Asked]] = {}
         self._used: Counter[str] = Counter()
         self._pulse, self._frozen = Pulse(), set[str]()  # the names of jobs whose processes we have killed
         self._nodes: list[dict[str, float]] = []
+        self._has_gpus = False  # now or before: what asks for a GPU waits for one to come back
         self._looked, self._moved = -float("inf"), time.monotonic()
         self._wait_for_nodes(jobs, JOIN_SECONDS if joining else 0.0)
         self._schedule = Schedule([job for job in jobs if job.kind != "probe" or self._has_gpus])
@@ -143,7 +144,7 @@ class _Run:
             request = {"num_cpus": asked["CPU"], "num_gpus": asked.get("GPU", 0), "memory": asked.get("memory", 0)}
             alone = "GPU" in asked and any(node.get("GPU", 0) > 1 for node in self._nodes)
             task = self._remote[alone].options(max_retries=0, **request).remote(job)
-            self._tasks[task] = job
+            self._tasks[task] = job, asked
             self._used.update(asked)
             self._stop.begun(job)
             self._moved = time.monotonic()
@@ -152,7 +153,7 @@ class _Run:
             raise ConfigError("no node that is left in the Ray cluster has room for any of the remaining trials")
 
     def _kill_frozen(self) -> None:
-        for task, job in self._tasks.items():
+        for task, (job, _) in self._tasks.items():
             if job.name not in self._frozen and self._pulse.stopped(job, time.monotonic()):
                 self._frozen.add(job.name)
                 self._ray.cancel(task, force=True)
@@ -165,8 +166,8 @@ class _Run:
             return
         ready, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=patience)
         for task in ready:
-            job = self._tasks.pop(task)
-            self._used.subtract(asks(job, has_gpus=self._has_gpus))
+            job, asked = self._tasks.pop(task)
+            self._used.subtract(asked)
             self._stop.ended(job)
             self._pulse.forget(job)
             yield job, self._outcome(task, job)
@@ -221,10 +222,7 @@ class _Run:
         if now - self._looked > POLL_SECONDS:
             self._looked = now
             self._nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-
-    @property
-    def _has_gpus(self) -> bool:
-        return any(node.get("GPU", 0) for node in self._nodes)
+            self._has_gpus = self._has_gpus or any(node.get("GPU", 0) for node in self._nodes)
 
 
 def _work(job: Job) -> Outcome:

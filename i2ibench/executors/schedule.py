@@ -123,12 +123,6 @@ class Schedule:
         self._release(job, outcome)
         return outcome
 
-    def cancel(self) -> None:
-        """Begin nothing any more; what runs may end."""
-        self._ready.clear()
-        self._waiting.clear()
-        self._dependants.clear()
-
     def _release(self, job: Job, outcome: Outcome) -> None:
         """Let those begin that waited for a job; or forget them, where there will never be anything for them to do."""
         for dependant in self._dependants.pop(job.name, []):

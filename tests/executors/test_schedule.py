@@ -117,16 +117,6 @@ def test_a_batch_of_one_cannot_be_halved() -> None:
     assert schedule.end(train, Outcome("memory", "out of memory"), 0).state == "failed"
 
 
-def test_after_a_cancel_nothing_begins() -> None:
-    first = job("a")
-    schedule = Schedule([first, job("b"), job("a", "score", after=("train a",))])
-    schedule.take(0, nothing_lacks)
-    schedule.cancel()
-    schedule.end(first, DONE, 0)
-    assert taken(schedule, now=100) == []
-    assert not schedule.open
-
-
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=40), st.integers(1, 8))
 @settings(max_examples=60, deadline=None)
 def test_every_job_is_done_once_in_order_and_no_slot_idles(lengths: list[float], slots: int) -> None:
