@@ -178,8 +178,7 @@ def _figures(
     plan, store, looks = sources.plan, sources.store, sources.looks
     images = sources.images.get(board.data)
     of_images: list[Make] = [
-        partial(samples.grid, board, plan, store, images, looks, per_image),
-        *(partial(make, board, plan, store, images, looks) for make in (samples.styles, samples.cycles)),
+        partial(make, board, plan, store, images, looks) for make in (samples.grid, samples.styles, samples.cycles)
     ] if images else []  # fmt: skip
     return [
         partial(human.drawing, board, looks),

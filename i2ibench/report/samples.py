@@ -17,13 +17,15 @@ from i2ibench.report.style import Looks
 if TYPE_CHECKING:
     from i2ibench.data.source import Images
     from i2ibench.plan import Plan
+    from i2ibench.spec import TrialSpec
     from i2ibench.store import Store
 
 ROWS = 6
 STYLES, STYLED_INPUTS = 6, 3  # shown of each multimodal method
 CYCLED = 4  # inputs whose way there and back is shown
 
-PerImage = Mapping[str, Mapping[str, np.ndarray]]  # label -> metric -> (seeds, images)
+OUTPUTS, STYLED, RETURNED = "outputs.npy", "styles.npy", "cycled.npy"
+Fits = Mapping[str, Callable[[ImageSet], bool]]  # files of images, and whether what is in them can be shown
 
 
 def grid(
@@ -32,22 +34,19 @@ def grid(
     store: Store,
     images: Images,
     looks: Looks,
-    per_image: PerImage | None = None,
     rows: int = ROWS,
 ) -> Drawing | None:
-    """The first seed of every ranked method on the same test images: the best, middle and worst by LPIPS.
+    """The first finished seed of every ranked method on the same test images: the best, middle and worst by LPIPS.
 
     Without LPIPS they are spaced evenly over the split. Either way they are chosen by no one's looks. Reference rows
     are left out: `copy` would repeat the input, and `oracle` shows images that belong to other inputs.
     """
-    columns = _outputs(board, plan, store, images)
-    if not columns:
+    found = _found(board, plan, store, {OUTPUTS: lambda outputs: same_shapes(outputs, images.test_a)})
+    if not found:
         return None
-    distances = {
-        label: found["lpips"][0]
-        for label in columns
-        if "lpips" in (found := (per_image or {}).get(label, {})) and found["lpips"].shape[1] == len(images.test_a)
-    }
+    columns = {label: files[OUTPUTS] for label, (_, files) in found.items()}
+    measured = {label: _lpips(plan, store, spec, len(images.test_a)) for label, (spec, _) in found.items()}
+    distances = {label: values for label, values in measured.items() if values is not None}
     chosen, kinds = choose(distances, len(images.test_a), rows)
     before: dict[str, ImageSet] = {"input": images.test_a}
     if images.scores_pairs:
@@ -67,7 +66,7 @@ def grid(
     return Drawing(
         f"samples-{board.slug}",
         "Samples",
-        f"{those}{value}. The first seed of each method, in the order of the leaderboard." + left_out(board),
+        f"{those}{value}. The first finished seed of each method, in the order of the leaderboard." + left_out(board),
         f"Grid of {fixed} the translations by {', '.join(labels)}, on {board.data}. {those}{value}.",
         grids.draw(
             [[np.asarray(array[i]) for _, array in shown] for i in chosen],
@@ -80,6 +79,15 @@ def grid(
         ),
         raster=True,
     )
+
+
+def _lpips(plan: Plan, store: Store, spec: TrialSpec, count: int) -> np.ndarray | None:
+    """LPIPS of each output of the very trial that is shown; None unless it is scored, on so many images."""
+    trial, key, metrics = store.trial(spec.id), spec.score_key(plan.key), plan.metrics(spec)
+    if "lpips" not in metrics or trial.state(key, metrics) != "done":
+        return None
+    values = trial.per_image(key).get("lpips")
+    return values if values is not None and values.shape == (count,) and np.isfinite(values).all() else None
 
 
 def _value(distances: Mapping[str, np.ndarray], label: str, i: int) -> str:
@@ -103,9 +111,8 @@ def choose(distances: Mapping[str, np.ndarray], count: int, rows: int) -> tuple[
 
 def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks) -> Drawing | None:
     """Several translations of one input, by each method that has them."""
-    found: dict[str, Any] = _found(
-        board, plan, store, "styles.npy", lambda styles: np.shape(styles)[2:] == np.shape(images.test_a)[1:]
-    )
+    fits = {STYLED: lambda styles: np.shape(styles)[2:] == np.shape(images.test_a)[1:]}
+    found: dict[str, Any] = {label: files[STYLED] for label, (_, files) in _found(board, plan, store, fits).items()}
     if not found:
         return None
     cells: list[list[np.ndarray | None]] = []
@@ -119,8 +126,8 @@ def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
     return Drawing(
         f"styles-{board.slug}",
         "Styles",
-        f"{count} translations of one input with styles drawn at random, for a few test images; the first seed of "
-        "each method that can give several.",
+        f"{count} translations of one input with styles drawn at random, for a few test images; the first "
+        "finished seed of each method that can give several.",
         f"{count} styles each of a few test images of {board.data} by {', '.join(found)}.",
         grids.draw(cells, ["input", *(f"style {i + 1}" for i in range(count))], names, {}),
         raster=True,
@@ -129,22 +136,22 @@ def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
 
 def cycles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks) -> Drawing | None:
     """The way there and back: input, translation, reconstruction, by each method that goes both ways."""
-    found = _found(board, plan, store, "cycled.npy", lambda cycled: same_shapes(cycled, images.test_a))
-    outputs = _outputs(board, plan, store, images)
-    labels = [label for label in found if label in outputs]
-    if not labels:
+    both = dict.fromkeys((OUTPUTS, RETURNED), lambda found: same_shapes(found, images.test_a))
+    found = _found(board, plan, store, both)  # there and back by the same trial
+    if not found:
         return None
+    labels = list(found)
     chosen, _ = choose({}, len(images.test_a), CYCLED)
     titles = ["input", *(title for label in labels for title in (label, "and back"))]
     cells = [
-        [images.test_a[i], *(np.asarray(array[i]) for label in labels for array in (outputs[label], found[label]))]
+        [images.test_a[i], *(np.asarray(files[name][i]) for _, files in found.values() for name in both)]
         for i in chosen
     ]
     return Drawing(
         f"cycles-{board.slug}",
         "There and back",
-        "Test images, their translations, and the translations translated back; the first seed of each method that "
-        "goes both ways. What comes back the same was not lost on the way, though it may have been hidden.",
+        "Test images, their translations, and the translations translated back; the first finished seed of each method "
+        "that goes both ways. What comes back the same was not lost on the way, though it may have been hidden.",
         f"Input, translation and reconstruction of {len(chosen)} test images of {board.data} by {', '.join(labels)}.",
         grids.draw(
             cells, titles, [images.test_names[i] for i in chosen],
@@ -154,21 +161,24 @@ def cycles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
     )  # fmt: skip
 
 
-def _outputs(board: Board, plan: Plan, store: Store, images: Images) -> dict[str, ImageSet]:
-    """Label and translated test images of each ranked method that has them, in the order of the board."""
-    return _found(board, plan, store, "outputs.npy", lambda found: same_shapes(found, images.test_a))
+def _found(board: Board, plan: Plan, store: Store, fits: Fits) -> dict[str, tuple[TrialSpec, dict[str, ImageSet]]]:
+    """Of each ranked row one trial that has these files of images, and the images; in the order of the board.
 
-
-def _found(board: Board, plan: Plan, store: Store, name: str, fits: Callable[[ImageSet], bool]) -> dict[str, ImageSet]:
-    """A file of images of the first trial of each ranked row that has one which fits, in the order of the board.
-
-    Others are left out: a failed trial may have left them.
+    It is the first of those that have finished; if none has, of the others. Images that do not fit are left out: a
+    failed trial may have left them.
     """
-    found: dict[str, ImageSet] = {}
-    for spec in plan.trials:
-        if spec.data == board.data and not spec.reference and spec.label not in found:
-            images = store.trial(spec.id).images(name)
-            if images is not None and fits(images):
-                found[spec.label] = images
-    labels = [row.label for row in board.rows if len(found.get(row.label, ())) > 0][:SHOWN]
-    return {label: found[label] for label in labels}
+    found: dict[str, tuple[TrialSpec, dict[str, ImageSet]]] = {}
+    mine = [spec for spec in plan.trials if spec.data == board.data and not spec.reference]
+    done = {
+        spec.id: store.trial(spec.id).state(spec.score_key(plan.key), plan.metrics(spec)) == "done" for spec in mine
+    }
+    for spec in sorted(mine, key=lambda spec: not done[spec.id]):
+        if spec.label not in found:
+            files = {name: store.trial(spec.id).images(name) for name in fits}
+            there: dict[str, ImageSet] = {
+                name: images for name, images in files.items() if images is not None and fits[name](images)
+            }
+            if len(there) == len(fits):
+                found[spec.label] = spec, there
+    labels = [row.label for row in board.rows if row.label in found and all(map(len, found[row.label][1].values()))]
+    return {label: found[label] for label in labels[:SHOWN]}

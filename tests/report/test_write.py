@@ -20,6 +20,7 @@ from i2ibench import frames
 from i2ibench.benchmark import load
 from i2ibench.errors import StoreError
 from i2ibench.report import leaderboard, parallel, samples, scores, write
+from i2ibench.report.drawing import Drawing
 from i2ibench.report.style import COLOURS, MARKERS, Looks
 
 FIGURES = {
@@ -27,6 +28,21 @@ FIGURES = {
     for name in ("samples", "scores", "distributions", "agreement", "tradeoff", "curves")
     for suffix in ("png", "svg", "pdf")
 }
+
+
+SCORES = {"fid": 9.0, "kid": 0.1, "lpips": 0.15, "ssim": 0.5, "psnr": 10.0}
+
+
+def notes(drawing: Drawing) -> list[str]:
+    """What stands below the images of a grid."""
+    return [text.get_text() for text in drawing.figure.texts if re.fullmatch(r"0\.\d{3}", text.get_text())]
+
+
+def greys(drawing: Drawing) -> list[int]:
+    """Which of two greys fill images."""
+    drawing.figure.canvas.draw()
+    pixels = np.asarray(drawing.figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+    return [grey for grey in (60, 200) if (pixels == grey).all(-1).sum() > 4 * 32 * 32]
 
 
 def files(folder: Path) -> set[str]:
@@ -95,15 +111,43 @@ def test_the_caption_of_the_grid_says_how_few_images_were_chosen(
 ) -> None:
     whole = benchmark.images["glyphs"]
     few = replace(whole, test_a=whole.test_a[:count], test_b=whole.test_b[:count], test_names=whole.test_names[:count])
+    found = {"lpips": np.linspace(0.1, 0.2, count)} if lpips else {}
     for label in ("one", "other"):
-        benchmark.finish(benchmark.spec(label, 0), {"ssim": 0.5}, outputs=few.test_a)
+        benchmark.finish(benchmark.spec(label, 0), SCORES, outputs=few.test_a, per_image=found)
     (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    found = {label: {"lpips": np.linspace(0.1, 0.2, count)[None]} for label in ("one", "other")} if lpips else {}
-    drawing = samples.grid(board, benchmark.plan, benchmark.store, few, Looks(["one", "other"], []), found)
+    drawing = samples.grid(board, benchmark.plan, benchmark.store, few, Looks(["one", "other"], []))
     assert drawing is not None
     assert drawing.caption.startswith(caption)
-    notes = [text.get_text() for text in drawing.figure.texts if re.fullmatch(r"0\.\d{3}", text.get_text())]
-    assert len(notes) == (2 * min(count, 6) if lpips else 0), "LPIPS of each output, where there is one"
+    assert len(notes(drawing)) == (2 * min(count, 6) if lpips else 0), "LPIPS of each output, where there is one"
+
+
+@pytest.mark.parametrize("second_is_scored", [True, False])
+def test_an_output_and_the_lpips_below_it_are_of_one_trial(benchmark: Any, second_is_scored: bool) -> None:
+    """The first seed is trained and not scored: the second is shown, if that is; else the first, without a value."""
+    glyphs = benchmark.images["glyphs"]
+    for seed, grey in enumerate((60, 200)):
+        scores = SCORES if seed and second_is_scored else {}
+        values = {"lpips": np.full(48, 0.1 + seed / 10)}
+        benchmark.finish(
+            benchmark.spec("one", seed), scores, outputs=np.full_like(glyphs.test_a, grey), per_image=values
+        )
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    drawing = samples.grid(board, benchmark.plan, benchmark.store, glyphs, Looks(["one"], []))
+    assert drawing is not None
+    assert set(notes(drawing)) == ({"0.200"} if second_is_scored else set())
+    assert greys(drawing) == [200 if second_is_scored else 60]
+
+
+def test_the_way_there_and_that_back_are_of_one_trial(benchmark: Any) -> None:
+    glyphs = benchmark.images["glyphs"]
+    for seed, grey in enumerate((60, 200)):
+        spec = benchmark.spec("one", seed)
+        benchmark.finish(spec, SCORES, outputs=np.full_like(glyphs.test_a, grey))
+    np.save(benchmark.store.trial(spec.id).path / "cycled.npy", glyphs.test_a)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    drawing = samples.cycles(board, benchmark.plan, benchmark.store, glyphs, Looks(["one"], []))
+    assert drawing is not None
+    assert greys(drawing) == [200], "only the second has been translated back"
 
 
 def test_a_method_keeps_its_colour_and_no_two_look_alike() -> None:
