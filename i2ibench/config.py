@@ -65,6 +65,11 @@ class Training(Settings):
         600.0, gt=0, description="a training without a step for so long is killed and begun again from its checkpoint"
     )
 
+    @field_validator("diffaugment")
+    @classmethod
+    def _none_of_them(cls, value: Any) -> Any:
+        return value or None  # an empty list is the same training, and must have the same id
+
 
 class Resources(Settings):
     """What one trial asks of Ray."""

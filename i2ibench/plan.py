@@ -210,7 +210,7 @@ def _check_start(config: Config, entry: Entry, method: type[Method]) -> None:
     """Refuse what says where a training begins, and what of it is held fixed, for a method that trains nothing."""
     for key in ("init_from", "freeze"):
         if getattr(entry.keys, key) and not method.players:
-            raise config.error((*entry.path, key), f"'{entry.label}' trains nothing, so this does nothing; leave it out")
+            raise config.error((*entry.path, key), f"'{entry.label}' trains nothing, so this does nothing; drop it")
 
 
 def _check_options(config: Config, entry: Entry, method: type[Method], data: Entry, settings: Training) -> None:

@@ -77,7 +77,9 @@ def test_what_changes_the_numbers_changes_the_id(benchmark_file: Write, change: 
     assert before["copy", 0] == after["copy", 0], "copy does not train"
 
 
-@pytest.mark.parametrize("training", ["log_every: 7", "checkpoint_every: 9", "limit_minutes: 3", "hang_seconds: null"])
+@pytest.mark.parametrize(
+    "training", ["log_every: 7", "checkpoint_every: 9", "limit_minutes: 3", "hang_seconds: null", "diffaugment: []"]
+)
 def test_what_does_not_change_the_numbers_does_not_change_the_id(benchmark_file: Write, training: str) -> None:
     assert ids(variant(benchmark_file)) == ids(variant(benchmark_file, training=training))
 
@@ -157,6 +159,8 @@ def test_paired_methods_skip_unpaired_data_and_say_why(benchmark_file: Write, tm
         ("data: {{glyphs: }}\nmethods: {{pix2pix: {{widht: 3}}}}", r":2: methods\.pix2pix\.widht: unknown key 'widht'; did you mean 'width'\?"),
         ("data: {{glyphs: }}\nmethods: {{pix2pix: {{width: wide}}}}", r":2: methods\.pix2pix\.width: should be a whole number, got 'wide'"),
         ("data: {{glyphs: }}\nmethods: {{pix2pix: {{preset: huge}}}}", r":2: methods\.pix2pix\.preset: unknown preset 'huge'"),
+        ("data: {{glyphs: }}\nmethods:\n  copy:\n    freeze: generator", r":4: methods\.copy\.freeze: 'copy' trains nothing, so this does nothing; drop it$"),
+        ("data: {{glyphs: }}\nmethods: {{oracle: {{init_from: photos/trainA0.png}}}}", r":2: methods\.oracle\.init_from: 'oracle' trains nothing"),
         ("data: {{glyphs: {{size: 50}}}}\nmethods: {{pix2pix: }}", r":2: methods\.pix2pix: .*50"),
         ("data: {{glyphs: }}\nmethods: {{copy: }}\nevaluation: {{metrics: [fidd]}}", r":3: evaluation\.metrics\.0: unknown metric 'fidd'; did you mean 'fid'\?"),
         ("data: {{glyphs: }}\nmethods: {{copy: }}\nevaluation: {{protocol: ofline}}", r":3: evaluation\.protocol: unknown protocol 'ofline'; did you mean 'offline'\?"),
