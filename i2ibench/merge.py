@@ -6,14 +6,15 @@ import filecmp
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from i2ibench import lease
 from i2ibench.errors import StoreError
-from i2ibench.store import Store, Trial, atomic_write, read_json, require_writable
+from i2ibench.store import Store, Trial, read_json, require_writable
 from i2ibench.study import union
 
 MADE = ("weights.pt", "outputs.npy")  # what two trainings of one trial must share to be the same
@@ -116,7 +117,7 @@ def _step(trial: Trial, others: Sequence[Trial], home: Trial) -> _Step | None:
     if not finished:
         return _Step(trial, home, "replace" if home.path.exists() else "copy")
     files = sorted((trial.path / "scores").glob("*.json"))
-    keys = tuple(file.stem for file in files if all(_brings(trial, other, file.stem) for other in finished))
+    keys = tuple(file.stem for file in files if _brings(trial, finished, file.stem))
     return _Step(trial, home, "score", keys) if keys else None
 
 
@@ -130,20 +131,27 @@ def _require_same(trial: Trial, other: Trial) -> None:
             )
 
 
-def _brings(trial: Trial, other: Trial, key: str) -> bool:
-    """Whether a trial's scores say more than those that are there."""
-    theirs, ours = trial.scores(key), other.scores(key)
-    if ours is None or theirs is None:
-        return theirs is not None
-    for name in theirs["values"].keys() & ours["values"].keys():
-        if not math.isclose(theirs["values"][name], ours["values"][name], rel_tol=SAME, abs_tol=1e-9):
+def _brings(trial: Trial, others: Sequence[Trial], key: str) -> bool:
+    """Whether a trial is scored by something that all the others together are not."""
+    for other in others:
+        _require_same_scores(trial, other, key)
+    return not _scored(trial, key) <= set().union(*(_scored(other, key) for other in others))
+
+
+def _require_same_scores(trial: Trial, other: Trial, key: str) -> None:
+    theirs, ours = ((each.scores(key) or {}).get("values", {}) for each in (trial, other))
+    for name in theirs.keys() & ours.keys():
+        if not math.isclose(theirs[name], ours[name], rel_tol=SAME, abs_tol=1e-9):
             raise StoreError(
                 f"{trial.path / 'scores' / key}.json and {other.path / 'scores' / key}.json differ in {name}; delete "
                 "one, and score it anew with `i2ibench evaluate`"
             )
-    if theirs["values"].keys() != ours["values"].keys():
-        return theirs["values"].keys() > ours["values"].keys()
-    return trial.points(key).keys() > other.points(key).keys()
+
+
+def _scored(trial: Trial, key: str) -> set[tuple[int | None, str]]:
+    """The metrics that a trial has, in the end (None) and at each step that its training kept."""
+    at: list[tuple[int | None, dict[str, Any]]] = [(None, trial.scores(key) or {}), *trial.points(key).items()]
+    return {(step, name) for step, scores in at for name in scores.get("values", ())}
 
 
 def _size(step: _Step) -> int:
@@ -163,7 +171,7 @@ def _do(step: _Step) -> None:
             stack.enter_context(held)
         if step.kind == "score":
             for key in step.keys:
-                _copy_scores(step.source.path, home, key)
+                _add_scores(step.source, step.home, key)
             return
         home.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=home.parent, prefix=".merging-")))
@@ -173,9 +181,27 @@ def _do(step: _Step) -> None:
         (aside / "new").rename(home)
 
 
-def _copy_scores(source: Path, home: Path, key: str) -> None:
-    """Curves and values per image first: the scores are there when all of it is."""
-    for name in (f"points/{key}.json", f"scores/{key}.npz", f"scores/{key}.json"):
-        if (source / name).exists():
-            with atomic_write(home / name, "wb") as file, (source / name).open("rb") as given:
-                shutil.copyfileobj(given, file)
+def _add_scores(source: Trial, home: Trial, key: str) -> None:
+    """Put a trial's scores beside those it has at home. Curves first: the scores say that all of it is there."""
+    ours, theirs = home.points(key), source.points(key)
+    if theirs:
+        home.write_points(key, theirs | {at: _joined(point, theirs.get(at, point)) for at, point in ours.items()})
+    scores = source.scores(key) or {}
+    per_image = source.per_image(key) | home.per_image(key)
+    home.write_scores(key, _joined(home.scores(key) or scores, scores), per_image)
+
+
+def _joined(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Two records of scores of the same images as one, as `metrics.known.merged` has it; ours go before."""
+    made = {**theirs, **ours}
+    for part in ("values", "intervals", "bounds"):
+        if part in made:
+            made[part] = {**theirs.get(part, {}), **ours.get(part, {})}
+    mine, other = ours["protocol"], theirs["protocol"]
+    made["protocol"] = {
+        **mine,
+        "metrics": other.get("metrics", {}) | mine.get("metrics", {}),
+        "warnings": list(dict.fromkeys(line for stamp in (mine, other) for line in stamp.get("warnings", []))),
+        "device": ", ".join(dict.fromkeys(stamp["device"] for stamp in (mine, other) if "device" in stamp)),
+    }
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from i2ibench.study.answers import Answers, read
 from i2ibench.study.design import cells
 
 
+def stamp(metrics: Iterable[str]) -> dict[str, Any]:
+    entries = {name: {"revision": 3} for name in metrics}
+    return {"device": "cpu", "warnings": [f"few images for {name}" for name in entries], "metrics": entries}
+
+
 def trial(
     store: Path, name: str, *, trained: bool = True, pixel: int = 0, scores: dict[str, dict[str, float]] | None = None
 ) -> Path:
@@ -30,7 +36,7 @@ def trial(
     made.write_outputs(np.full((2, 4, 4, 3), pixel, np.uint8))
     made.write_result({"id": name, "cost": {"train_seconds": float(os.urandom(1)[0])}})
     for key, values in (scores or {}).items():
-        made.write_scores(key, {"values": values, "protocol": {}}, {"ssim": np.arange(2.0)})
+        made.write_scores(key, {"values": values, "protocol": stamp(values)}, {next(iter(values)): np.arange(2.0)})
     return made.path
 
 
@@ -76,7 +82,7 @@ def test_scores_of_one_training_are_added_up(stores: tuple[Path, Path, Path]) ->
     a, b, to = stores
     trial(to, "one", scores={"k": {"ssim": 0.5}})
     trial(a, "one", scores={"k": {"ssim": 0.5, "psnr": 11.0}})
-    points = {20: {"seconds": 1.0, "values": {"psnr": 9.0}, "protocol": {}}}
+    points = {20: {"seconds": 1.0, "values": {"psnr": 9.0}, "protocol": stamp(["psnr"])}}
     Store(a).trial("one").write_points("k", points)
     trial(b, "one", scores={"l": {"ssim": 0.4}})
     result = (to / "one/result.json").read_bytes()
@@ -88,6 +94,29 @@ def test_scores_of_one_training_are_added_up(stores: tuple[Path, Path, Path]) ->
     assert made.per_image("l")["ssim"].tolist() == [0.0, 1.0]
     assert (to / "one/result.json").read_bytes() == result
     assert not list((to / "one").glob("lease-*"))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_stores_that_each_have_a_metric_of_their_own_lose_none(stores: tuple[Path, Path, Path], there: bool) -> None:
+    a, b, to = stores
+    trial(to if there else a, "one", scores={"k": {"ssim": 0.5, "fid": 1.0}})
+    trial(b, "one", scores={"k": {"lpips": 0.2, "fid": 1.0}})
+    for store, metric in ((to if there else a, "fid"), (b, "lpips")):
+        at = {
+            step: {"seconds": 1.0, "values": {metric: 9.0}, "protocol": stamp([metric])} for step in (20, len(metric))
+        }
+        Store(store).trial("one").write_points("k", at)
+    assert merge([b] if there else [a, b], to) == (Merged(scored=1) if there else Merged(new=1, scored=1))
+    made = Store(to).trial("one")
+    scores = made.scores("k")
+    assert scores is not None
+    assert scores["values"] == {"ssim": 0.5, "fid": 1.0, "lpips": 0.2}
+    assert set(scores["protocol"]["metrics"]) == {"ssim", "fid", "lpips"}
+    assert len(scores["protocol"]["warnings"]) == 3
+    assert set(made.per_image("k")) == {"ssim", "lpips"}
+    points = {step: set(point["values"]) for step, point in made.points("k").items()}
+    assert points == {3: {"fid"}, 5: {"lpips"}, 20: {"fid", "lpips"}}
+    assert merge([b], to) == Merged(known=1), "what is there is not brought again"
 
 
 @pytest.mark.parametrize(
