@@ -95,7 +95,7 @@ def find(runs: Sequence[tuple[Plan, Store]], joint: Joint, boards: Sequence[Boar
     plans = [plan for plan, _ in runs]
     differences = (*_rows(plans), *_settings(plans, twins), *_surroundings(runs))
     scores = [change for board in boards for change in _scores(board, joint)]
-    costs = [cost for board in boards for label in twins for cost in _costs(board, label, names)]
+    costs = [cost for board in boards for label in twins for cost in _costs(board, label, joint)]
     of_reports = [name for name, (_, store) in zip(names, runs, strict=True) if isinstance(store, Recorded)]
     return Compared(names, differences, tuple(scores), tuple(costs), tuple(of_reports))
 
@@ -181,11 +181,11 @@ def _long(values: Sequence[Any]) -> str:
     return f"{sum(str(value).count(chr(10)) + 1 for value in values)} lines" if values else ""
 
 
-def _costs(board: Board, label: str, names: Sequence[str]) -> Iterator[CostChange]:
-    rows = {row.label: row for row in board.rows}
+def _costs(board: Board, label: str, joint: Joint) -> Iterator[CostChange]:
+    rows, here = {row.label: row for row in board.rows}, [rows.get(label, "") for rows in joint.rows]
     for column in board.columns:
         if column.kind == "cost":
-            cells = [row.cells.get(column.name) if (row := rows.get(f"{label} ({name})")) else None for name in names]
+            cells = [row.cells.get(column.name) if (row := rows.get(name)) else None for name in here]
             if sum(cell is not None for cell in cells) > 1:
                 yield CostChange(
                     board.data, label, column.name, tuple(None if cell is None else cell.mean for cell in cells)

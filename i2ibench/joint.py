@@ -44,7 +44,13 @@ class Joint:
     plan: Plan
     store: Stores
     names: tuple[str, ...]  # of the runs
-    twins: dict[str, tuple[str, ...]]  # a label that runs share, on other trials each -> its rows, in their order
+    rows: tuple[dict[str, str], ...]  # for each run: a label of its own -> the row that it is here
+
+    @property
+    def twins(self) -> dict[str, tuple[str, ...]]:
+        """A label that runs share, on other trials each -> its rows, in their order."""
+        labels = dict.fromkeys(label for rows in self.rows for label, row in rows.items() if row != label)
+        return {label: tuple(dict.fromkeys(rows[label] for rows in self.rows if label in rows)) for label in labels}
 
 
 def compare(runs: Sequence[str | Path], out: Path) -> tuple[Path, Compared]:
@@ -120,16 +126,11 @@ def join(runs: Runs, given: Sequence[str] | None = None) -> Joint:
             )
     names = _names([plan for plan, _ in runs], given)
     own, homes = _homes(runs)
-    shared = _shared(runs, own)
-    twins: dict[str, list[str]] = {}
+    rows = _rows(runs, own, names)
     trials: dict[tuple[str, str, str], TrialSpec] = {}
-    for (plan, _), name, ids in zip(runs, names, own, strict=True):
+    for (plan, _), name, ids, labels in zip(runs, names, own, rows, strict=True):
         for spec in plan.trials:
-            label = spec.label
-            if not spec.reference and spec.label not in shared:
-                label = f"{spec.label} ({name})"
-                if label not in twins.setdefault(spec.label, []):
-                    twins[spec.label].append(label)
+            label = labels[spec.label]
             new = ids[spec.id]
             trained_as = spec.trained_as if new == spec.id else f"{spec.trained_as} ({name})"
             trials.setdefault((label, spec.data, new), replace(spec, label=label, id=new, trained_as=trained_as))
@@ -141,39 +142,43 @@ def join(runs: Runs, given: Sequence[str] | None = None) -> Joint:
         data=_data([plan for plan, _ in runs]),
         text="\n".join(f"# {name}: {plan.file}\n{plan.text}" for (plan, _), name in zip(runs, names, strict=True)),
     )
-    return Joint(joined, Stores(runs[0][1], homes), names, {label: tuple(rows) for label, rows in twins.items()})
+    return Joint(joined, Stores(runs[0][1], homes), names, rows)
 
 
 def _homes(runs: Runs) -> tuple[list[dict[str, str]], dict[str, tuple[Store, str]]]:
     """For each run the ids of its trials here, and where each of these lies under what id."""
     own: list[dict[str, str]] = []
     homes: dict[str, tuple[Store, str]] = {}
+    trainings: dict[str, list[str]] = {}  # of one id in several stores: the ids that they have here
     for i, (plan, store) in enumerate(runs):
         ids: dict[str, str] = {}
         for spec in plan.trials:
             key = spec.score_key(plan.key)
-            before = homes.get(spec.id)
-            ids[spec.id] = spec.id
-            if before is not None:
-                mine, theirs = _outcome(store.trial(spec.id), key), _outcome(before[0].trial(spec.id), key)
-                if mine is not None and theirs is not None and _differ(mine, theirs):
-                    ids[spec.id] = f"{spec.id} ({i + 1})"
-                elif mine is None:
-                    continue
-            if before is None or ids[spec.id] != spec.id or store.trial(spec.id).result() is not None:
+            mine, known = _outcome(store.trial(spec.id), key), trainings.setdefault(spec.id, [])
+            before = {new: _outcome(homes[new][0].trial(spec.id), key) for new in known}
+            same = next((new for new, theirs in before.items() if not _differ(mine, theirs)), None)
+            ids[spec.id] = same or (f"{spec.id} ({i + 1})" if known else spec.id)
+            if same is None:
+                known.append(ids[spec.id])
+            if same is None or mine is not None:
                 homes[ids[spec.id]] = store, spec.id
         own.append(ids)
     return own, homes
 
 
-def _outcome(trial: Trial, key: str) -> tuple[Any, Mapping[str, float]] | None:
+Outcome = tuple[Any, Mapping[str, float]]  # costs, and scores
+
+
+def _outcome(trial: Trial, key: str) -> Outcome | None:
     """What two copies of a trial share, and two trainings of it do not; None while it is not trained."""
     result = trial.result()
     return None if result is None else (result.get("cost"), (trial.scores(key) or {}).get("values") or {})
 
 
-def _differ(mine: tuple[Any, Mapping[str, float]], theirs: tuple[Any, Mapping[str, float]]) -> bool:
+def _differ(mine: Outcome | None, theirs: Outcome | None) -> bool:
     """Whether these are two trainings. A metric that only one copy was scored by says nothing."""
+    if mine is None or theirs is None:
+        return False
     both = mine[1].keys() & theirs[1].keys()
     return mine[0] != theirs[0] or any(mine[1][name] != theirs[1][name] for name in both)
 
@@ -198,14 +203,24 @@ def _names(plans: Sequence[Plan], given: Sequence[str] | None) -> tuple[str, ...
     return names
 
 
-def _shared(runs: Runs, own: Sequence[Mapping[str, str]]) -> set[str]:
-    """Labels that one run alone has, or that stand on the same trials in all that have them."""
-    by_label: dict[str, list[frozenset[str]]] = {}
-    for (plan, _), ids in zip(runs, own, strict=True):
-        for label in {spec.label for spec in plan.trials}:
-            found = frozenset(ids[spec.id] for spec in plan.trials if spec.label == label)
-            by_label.setdefault(label, []).append(found)
-    return {label for label, sets in by_label.items() if len(set(sets)) == 1}
+def _rows(runs: Runs, own: Sequence[Mapping[str, str]], names: Sequence[str]) -> tuple[dict[str, str], ...]:
+    """For each run the rows that its labels are here: of one that stands on other trials elsewhere, with a run's name.
+
+    It is that of the first run that has these very trials. Reference rows are the same for all.
+    """
+    by_label: dict[str, dict[frozenset[str], str]] = {}  # label -> its trials -> the first run that has them
+    found: list[dict[str, frozenset[str]]] = []
+    for (plan, _), ids, name in zip(runs, own, names, strict=True):
+        trials: dict[str, set[str]] = {}
+        for spec in plan.trials:
+            trials.setdefault(spec.label, set()).add("" if spec.reference else ids[spec.id])
+        found.append({label: frozenset(those) for label, those in trials.items()})
+        for label, those in found[-1].items():
+            by_label.setdefault(label, {}).setdefault(those, name)
+    return tuple(
+        {label: f"{label} ({by_label[label][t]})" if len(by_label[label]) > 1 else label for label, t in each.items()}
+        for each in found
+    )
 
 
 def _data(plans: Sequence[Plan]) -> dict[str, DataPlan]:

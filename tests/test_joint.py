@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from i2ibench import benchmark, joint, report
+from i2ibench import benchmark, changes, joint, report
 from i2ibench.cli import app
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.plan import Plan
@@ -88,6 +88,25 @@ def test_a_metric_that_one_copy_has_besides_makes_no_other_training_of_it(file: 
         copied.trial(spec.id).write_scores(key, scores | {"values": scores["values"] | values}, {})
         made = joint.join([(plan, store), (plan, copied)], ["one", "two"])
         assert {s.label for s in made.plan.trials} - {"copy", "same"} == rows
+
+
+def test_a_run_that_is_a_copy_of_another_stands_in_its_rows(file: Write, tmp_path: Path) -> None:
+    plan, first = benchmark.load(file("old", 0.1))
+    second = Store(tmp_path / "second")
+    finish(plan, first, ssim=0.4)
+    finish(plan, second, ssim=0.7)
+    shutil.copytree(second.path, tmp_path / "third")
+    runs = [(plan, first), (plan, second), (plan, Store(tmp_path / "third"))]
+    made = joint.join(runs, ["1", "2", "3"])
+    assert made.twins["tiny"] == ("tiny (1)", "tiny (2)")
+    assert [rows["tiny"] for rows in made.rows] == ["tiny (1)", "tiny (2)", "tiny (2)"]
+    assert {spec.label for spec in made.plan.trials} >= {"tiny (1)", "tiny (2)"}
+    assert "tiny (3)" not in {spec.label for spec in made.plan.trials}
+    assert sum(spec.label.startswith("tiny") for spec in made.plan.trials) == 2 * 3
+    assert [rows["copy"] for rows in made.rows] == ["copy"] * 3
+    board = report.build(made.plan, made.store).boards[0]
+    costs = {one.cost: one.values for one in changes.find(runs, made, [board]).costs}
+    assert costs["parameters"] == (84, 84, 84), "and has their costs"
 
 
 def test_the_command_writes_one_page_and_says_what_changed(file: Write, tmp_path: Path) -> None:
