@@ -215,8 +215,11 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
 
 
 def _snapshot_bytes(spec: TrialSpec) -> float:
-    """What the networks that a training keeps on its way may take: a quarter of a trial each."""
-    every = spec.training["score_every"] if spec.trained else None
+    """What the networks that a training keeps on its way may take: a quarter of a trial each.
+
+    How many they are is only known of steps: those of a training that `minutes` end are not counted.
+    """
+    every = spec.training["score_every"] if spec.trained and not spec.training["minutes"] else None
     return BYTES_PER_TRIAL * (spec.training["steps"] // every / 4 if every else 0)
 
 

@@ -30,6 +30,7 @@ def find(
     players: Sequence[str],
     outputs: np.ndarray | Ragged,
     targets: np.ndarray | Ragged,
+    weight: float = 1.0,
 ) -> list[Flag]:
     """What is wrong with a finished training.
 
@@ -37,10 +38,11 @@ def find(
         curves: its points, with the mean of each loss under "player.term".
         players: of the method; those after the first are taken for discriminators. None: a reference row, not judged.
         outputs, targets: uint8 (N, H, W, 3), not necessarily as many of both.
+        weight: of the discriminators' losses (`Method.verdict_weight`).
     """
     if not players:
         return []
-    reasons = [("discriminator has won", won(curves, player)) for player in players[1:]]
+    reasons = [("discriminator has won", won(curves, player, weight)) for player in players[1:]]
     reasons.append(("collapse", collapsed(outputs, targets)))
     return [{"flag": flag, "reason": reason} for flag, reason in reasons if reason is not None]
 
@@ -70,23 +72,25 @@ def not_compiled(why: str) -> list[Flag]:
     return [{"flag": "not compiled", "reason": f"training.compile: eager mode in its place: {why}"}] if why else []
 
 
-def won(curves: Sequence[Mapping[str, float]], player: str) -> str | None:
+def won(curves: Sequence[Mapping[str, float]], player: str, weight: float = 1.0) -> str | None:
     """Why this discriminator has won, if it has: its adversarial loss stays next to zero at the end of the curve.
+
+    It is judged without its `weight`, which would make a discriminator at chance look like one that errs no more.
 
     Losses that go below zero (a Wasserstein critic's) are no distance from a perfect verdict and are not judged.
     """
-    penalty = f"{player}.r1_penalty"
+    penalty, least = f"{player}.r1_penalty", WON_LOSS * weight
     totals = [
         (point["step"], sum(terms))
         for point in curves
         if (terms := [value for name, value in point.items() if name.startswith(f"{player}.") and name != penalty])
     ]
     window = totals[-max(WON_POINTS, round(WON_SHARE * len(totals))) :]
-    if len(window) < WON_POINTS or not all(0 <= loss < WON_LOSS for _, loss in window):
+    if len(window) < WON_POINTS or not all(0 <= loss < least for _, loss in window):
         return None
     mean = sum(loss for _, loss in window) / len(window)
     return (
-        f"the loss of {player} stays below {WON_LOSS} from step {window[0][0]:.0f} on (mean {mean:.2g}), so the "
+        f"the loss of {player} stays below {least:g} from step {window[0][0]:.0f} on (mean {mean:.2g}), so the "
         "generator learns little from it; try training.r1, training.spectral_norm or a smaller training.ttur"
     )
 

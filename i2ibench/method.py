@@ -150,6 +150,14 @@ class Method:
     def build(self, task: Task) -> None:
         """Create the networks as attributes."""
 
+    @property
+    def verdict_weight(self) -> float:
+        """What the discriminators' own losses are multiplied by: another number where a setting weighs them too.
+
+        A loss next to zero is taken for a discriminator that has won, and a small weight is no victory.
+        """
+        return 1.0
+
     def fit(self, a: Tensor, b: Tensor) -> None:
         """Look once at all training images, uint8 (N, C, H, W), before training. Most methods need not."""
 

@@ -75,7 +75,8 @@ def train_and_translate(
         if images.scores_pairs and spec.scores_pairs:
             columns["target"] = images.test_b
         logger.images(training["cost"].get("steps", 0), "-".join(columns), loggers.grid(*columns.values()))
-    found = training["flags"] + flags.find(curves, method.players, outputs, images.test_b)
+    troubles = flags.find(curves, method.players, outputs, images.test_b, method.verdict_weight)
+    found = training["flags"] + troubles
     for flag in found:
         log.warning("%s: %s", flag["flag"], flag["reason"])
     trial.write_result(

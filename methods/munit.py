@@ -106,6 +106,10 @@ class MUNIT(Method):
         nn.init_weights(self.discriminator, "normal", 0.02)
         self.perceptual = nn.PerceptualLoss() if p.lambda_perceptual else None
 
+    @property
+    def verdict_weight(self) -> float:
+        return float(self.params.lambda_gan)
+
     def step(self, batch: Batch, turn: Turn) -> None:
         p, a, b, gen, dis = self.params, batch.a, batch.b, self.generator, self.discriminator
 

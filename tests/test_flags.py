@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from i2ibench import benchmark, flags
+from i2ibench import benchmark, flags, registry
 from i2ibench.data.ragged import Ragged
 from i2ibench.flags import collapsed
+from i2ibench.method import Task
 
 PLAYERS = ("generator", "discriminator")
 
@@ -78,6 +79,18 @@ def test_a_loss_next_to_zero_over_the_end_of_the_curve_has_won() -> None:
     assert reason.startswith("the loss of discriminator stays below 0.01 from step 800 on (mean 0.001)")
     penalised = [point | {"discriminator.r1_penalty": 3.0} for point in curve(*[0.001] * 5)]
     assert flags.won(penalised, "discriminator"), "the penalty is no part of the verdict"
+
+
+@pytest.mark.parametrize("name", ["unit", "munit"])
+def test_a_discriminator_at_chance_has_not_won_by_a_small_weight(name: str, targets: np.ndarray) -> None:
+    """Least squares at chance give 0.5, and UNIT and MUNIT weigh it."""
+    made = registry.method(name)
+    tiny = {key: value for key, value in made.presets["tiny"].items() if key != "training"}
+    weight = made(made.Params(**tiny, lambda_gan=0.01), Task(3, 3, 32)).verdict_weight
+    assert flags.find(curve(*[0.01 * 0.5] * 10), PLAYERS, targets, targets, weight) == []
+    (flag,) = flags.find(curve(*[0.01 * 0.005] * 10), PLAYERS, targets, targets, weight)
+    assert flag["reason"].startswith("the loss of discriminator stays below 0.0001 from step 400 on")
+    assert flags.find(curve(*[0.0] * 10), PLAYERS, targets, targets, 0.0) == [], "one without weight learns nothing"
 
 
 @pytest.mark.parametrize(

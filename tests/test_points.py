@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from i2ibench import benchmark, frames, jobs, learning, monitor, points
-from i2ibench.errors import ConfigError, Interrupted
+from i2ibench.errors import ConfigError, Interrupted, StoreError
 from i2ibench.executors.local import LocalExecutor
 from i2ibench.plan import Plan
 from i2ibench.stopping import Stop
@@ -40,6 +40,14 @@ def work(file: Path) -> tuple[Plan, Store, set[str]]:
     plan, store = benchmark.load(file)
     ended = LocalExecutor().run(jobs.make(plan, store, plan.trials), Stop())
     return plan, store, {outcome.state for _, outcome in ended}
+
+
+def test_a_training_that_minutes_end_needs_no_room_for_all_of_its_steps(benchmark_file: Write) -> None:
+    text = TWO_LENGTHS.replace("steps: 10, score_every: 2", "steps: 1000000000, minutes: 0.001, score_every: 1000")
+    file = benchmark_file(text)
+    assert not benchmark.run(file, executor="local").failed
+    with pytest.raises(StoreError, match=r"needs about \d+ MB and the disk has"):
+        benchmark.run(benchmark_file(text.replace("minutes: 0.001, ", "")), executor="local")
 
 
 def test_a_point_is_the_score_of_a_training_that_ends_there(benchmark_file: Write) -> None:
