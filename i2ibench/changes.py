@@ -109,7 +109,7 @@ def _scores(board: Board, joint: Joint) -> Iterator[Change]:
         if column.unsound:
             continue
         scores = {label: by_seed for label, row in rows.items() if (by_seed := row.by_seed.get(column.name))}
-        values = {label: of[column.name].mean(axis=0) for label, of in found.items() if column.name in of}
+        values = {label: of[column.name] for label, of in found.items() if column.name in of}
         scored = [(a, b) for a, b in pairs if a in scores and b in scores]
         for one in statistics.compare(column.name, scores, values, column.higher_is_better, scored):
             yield Change(board.data, one, column.title)

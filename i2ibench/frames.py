@@ -114,9 +114,11 @@ def _interval(found: Mapping[str, Any] | None) -> tuple[float | None, float | No
     return found["low"], found["high"], f"{level}{found.get('kind', '')}".strip()
 
 
-def per_image(plan: Plan, store: Store, data: str, labels: Collection[str]) -> dict[str, dict[str, np.ndarray]]:
-    """label -> metric -> values (seeds, images) of the finished trials of some rows, for metrics of single images."""
-    found: dict[str, dict[str, list[np.ndarray]]] = {}
+def per_image(
+    plan: Plan, store: Store, data: str, labels: Collection[str]
+) -> dict[str, dict[str, dict[int, np.ndarray]]]:
+    """label -> metric -> seed -> values (images,) of the finished trials of some rows, for metrics of single images."""
+    found: dict[str, dict[str, dict[int, np.ndarray]]] = {}
     for spec in plan.trials:
         if spec.data != data or spec.label not in labels:
             continue
@@ -125,9 +127,9 @@ def per_image(plan: Plan, store: Store, data: str, labels: Collection[str]) -> d
             continue
         for metric, values in store.trial(spec.id).per_image(key).items():
             if metric in metrics and values.ndim == 1 and np.isfinite(values).all():
-                found.setdefault(spec.label, {}).setdefault(metric, []).append(values)
+                found.setdefault(spec.label, {}).setdefault(metric, {})[spec.seed] = values
     return {
-        label: {m: np.stack(seeds) for m, seeds in by_metric.items() if len({len(seed) for seed in seeds}) == 1}
+        label: {m: seeds for m, seeds in by_metric.items() if len({len(values) for values in seeds.values()}) == 1}
         for label, by_metric in found.items()
     }
 

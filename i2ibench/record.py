@@ -28,14 +28,17 @@ VERSION = 1  # raise it when a reader of before could not read what is written
 
 
 def save(
-    plan: Plan, store: Store, per_image: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]], folder: Path
+    plan: Plan,
+    store: Store,
+    per_image: Mapping[str, Mapping[str, Mapping[str, Mapping[int, np.ndarray]]]],
+    folder: Path,
 ) -> None:
     """Write trials.parquet: one row per trial with its spec, result and scores as JSON, and its values per image.
 
     Args:
         plan: what was to be run; it is kept in the file's metadata.
         store: where the trials lie.
-        per_image: data set -> label -> metric -> (seeds, images), of the rows that were tested against each other;
+        per_image: data set -> label -> metric -> seed -> (images,), of the rows that were tested against each other;
             the values of other rows are left out, for their size.
         folder: that the file goes into.
     """

@@ -85,7 +85,8 @@ class Comparison:
 
     difference: mean of `a` less mean of `b`, over seeds; low, high: its 95 % Student t interval over paired seeds.
     effect: matched-pairs rank-biserial correlation over images (Kerby 2014), in [-1, 1]; above 0: `a` is better.
-    p_images: Wilcoxon's signed-rank test over images, each the mean over seeds: other images, these trained networks.
+    p_images: Wilcoxon's signed-rank test over images, each the mean over the seeds that both have: other images, these
+        trained networks.
     p_seeds: paired t test over the seeds that both have: other trainings, these images. None where the differences do
         not vary: scores that come in steps (k of N images) coincide by chance, and then nothing is known of the spread.
     p: the larger of the two that there are (Berger 1982: both must hold, and say the same), after Holm's correction
@@ -119,7 +120,7 @@ class Comparison:
 def compare(
     metric: str,
     scores: Mapping[str, Mapping[int, float]],
-    images: Mapping[str, np.ndarray],
+    images: Mapping[str, Mapping[int, np.ndarray]],
     higher_is_better: bool,
     pairs: Iterable[tuple[str, str]] | None = None,
 ) -> list[Comparison]:
@@ -130,7 +131,7 @@ def compare(
 
     Args:
         scores: method -> seed -> score.
-        images: method -> value of each test image (N,), the mean over seeds; empty for a metric of sets.
+        images: method -> seed -> value of each test image (N,); empty for a metric of sets.
         pairs: those to compare, of methods that have scores.
     """
     found = [
@@ -157,7 +158,7 @@ def _compare_two(
     a: str,
     b: str,
     scores: Mapping[str, Mapping[int, float]],
-    images: Mapping[str, np.ndarray],
+    images: Mapping[str, Mapping[int, np.ndarray]],
     sign: float,
 ) -> Comparison:
     shared = sorted(scores[a].keys() & scores[b].keys())
@@ -169,11 +170,17 @@ def _compare_two(
         p = _t_test(spread.mean, spread.sd, spread.n)
         if p is not None:
             made = replace(made, low=difference - spread.half_width, high=difference + spread.half_width, p_seeds=p)
-    if a in images and b in images and len(images[a]) == len(images[b]):
-        by_image = sign * (images[a] - images[b])
-        p, effect = signed_rank(by_image)
-        made = replace(made, images=len(by_image), effect=effect, p_images=p)
+    ours, theirs = (_mean_image(images.get(label, {}), shared) for label in (a, b))
+    if len(ours) and len(ours) == len(theirs):
+        p, effect = signed_rank(sign * (ours - theirs))
+        made = replace(made, images=len(ours), effect=effect, p_images=p)
     return made
+
+
+def _mean_image(by_seed: Mapping[int, np.ndarray], shared: Sequence[int]) -> np.ndarray:
+    """Value of each image (N,), the mean over the seeds that the scores are of: the shared ones, or all without any."""
+    chosen = [by_seed[seed] for seed in shared if seed in by_seed] if shared else [*by_seed.values()]
+    return np.mean(chosen, axis=0) if chosen else np.empty(0)
 
 
 def _mean(scores: Mapping[int, float]) -> float:

@@ -235,12 +235,12 @@ class Loop:
 
     def _finite_losses(self) -> dict[str, float]:
         losses = self.turns.means()
-        for name, mean in losses.items():
-            if not math.isfinite(mean):
-                raise DivergedError(
-                    f"the loss {name} became {mean} "
-                    f"within the {min(self.settings.log_every, self.step)} steps up to step {self.step}"
-                )
+        if not all(map(math.isfinite, losses.values())):
+            name = self.turns.spoilt() or next(name for name, mean in losses.items() if not math.isfinite(mean))
+            raise DivergedError(
+                f"the loss {name} became {losses[name]} "
+                f"within the {min(self.settings.log_every, self.step)} steps up to step {self.step}"
+            )
         return losses
 
     def _require_finite(self) -> None:

@@ -72,11 +72,14 @@ class Turns:
             )
             for player, parameters in self._parameters.items()
         }
-        self.sums: dict[str, Tensor] = {}  # of each loss on this process, weighted by the share of the images
-        self.counts: dict[str, float] = {}
+        # Of the losses that turns left together, on this process, (2, n): their sums, weighted by the share of the
+        # images, and how often each was no finite number.
+        self.sums: dict[tuple[str, ...], Tensor] = {}
+        self.counts: dict[tuple[str, ...], float] = {}
         self._kept: dict[tuple[int, str, int], _Kept] = {}  # what a later turn of this step needs too
         self._trained = {id(p) for parameters in self._parameters.values() for p in parameters}
         self._taken = False  # any turn in this step
+        self._open = ""  # the player whose turn it is
         self._share = 1.0  # of the images of this step's batch, in the turn being taken
         self._waiting: dict[str, int] | None = None  # players whose gradients are being gathered, and their turns
 
@@ -110,7 +113,11 @@ class Turns:
 
     @contextmanager
     def __call__(self, player: str) -> Iterator[Any]:
-        self._taken = True
+        if player not in self._parameters:
+            raise TrialError(f"step() gives '{player}' a turn, and `players` names {', '.join(self._parameters)}")
+        if self._open:
+            raise TrialError(f"step() gives {player} a turn within that of {self._open}: end one before the next")
+        self._taken, self._open = True, player
         for name, parameters in self._parameters.items():
             for parameter in parameters:
                 parameter.requires_grad_(name == player)
@@ -121,20 +128,25 @@ class Turns:
             with self.policy.ruling(device):
                 with self._options.turn(player), self.policy.casting(device):
                     yield losses
-                terms: dict[str, Tensor] = vars(losses) | self._options.penalties()
+                terms = _scalars(player, vars(losses)) | self._options.penalties()
                 if self._waiting is None or player not in self._waiting:
                     self.optimisers[player].zero_grad(set_to_none=True)
-                (self._share * torch.stack([full(term) for term in terms.values()]).sum()).backward()
+                values = torch.stack([full(term) for term in terms.values()])
+                (self._share * values.sum()).backward()
         finally:
             keeping.reset(token)
-        for name, term in terms.items():
-            key = f"{player}.{name}"
-            self.sums[key] = self.sums.get(key, 0.0) + self._share * full(term.detach())
-            self.counts[key] = self.counts.get(key, 0.0) + self._share
+            self._open = ""
+        self._note(tuple(f"{player}.{name}" for name in terms), values.detach())
         if self._waiting is None:
             self._learn(player)
         else:
             self._waiting[player] = self._waiting.get(player, 0) + 1
+
+    def _note(self, names: tuple[str, ...], values: Tensor) -> None:
+        """Without waiting for the device."""
+        noted = torch.stack([self._share * values, (~values.isfinite()).to(values.dtype)])
+        self.sums[names] = self.sums.get(names, 0.0) + noted
+        self.counts[names] = self.counts.get(names, 0.0) + self._share
 
     def _once(self, net: Network, x: Tensor) -> Any:
         """What `nn.shared` does in a turn: a frozen network's output is kept, with its graph, for its own turn."""
@@ -184,12 +196,27 @@ class Turns:
 
     def means(self) -> dict[str, float]:
         """Mean of each loss since the last `restart`, over all processes. Waits for the device."""
+        return {name: total / weight for name, (total, _, weight) in self._totals().items()}
+
+    def spoilt(self) -> str | None:
+        """The loss that was most often no finite number since the last `restart`: the first to be none, as a rule."""
+        times = {name: count for name, (_, count, _) in self._totals().items()}
+        return max(times, key=lambda name: times[name]) if any(times.values()) else None
+
+    def _totals(self) -> dict[str, tuple[float, float, float]]:
+        """Of each loss its sum, how often it was not finite, and its weight, over all processes."""
+        found: dict[str, tuple[float, float, float]] = {}
         if not self.sums:
-            return {}
-        totals = torch.stack([*self.sums.values()]).double()
-        weights = torch.tensor([*self.counts.values()], dtype=totals.dtype, device=totals.device)
+            return found
+        names = [name for several in self.sums for name in several]
+        totals = torch.cat([*self.sums.values()], dim=1).double()
+        shares = [share for several, share in self.counts.items() for _ in several]
+        weights = torch.tensor(shares, dtype=totals.dtype, device=totals.device)
         self._group.add_up([totals, weights])
-        return dict(zip(self.sums, (totals / weights).tolist(), strict=True))
+        for name, *one in zip(names, *totals.tolist(), weights.tolist(), strict=True):
+            before = found.get(name, (0.0, 0.0, 0.0))  # of turns that left it with others
+            found[name] = (before[0] + one[0], before[1] + one[1], before[2] + one[2])
+        return found
 
     def restart(self) -> None:
         """Forget the losses so far: a new point of the curve begins."""
@@ -202,6 +229,25 @@ class Turns:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for player, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state[player])
+
+
+def _scalars(player: str, losses: dict[str, Any]) -> dict[str, Tensor]:
+    """The losses that a turn left, each a tensor of one number.
+
+    Raises:
+        TrialError: there are none, or one is something else.
+    """
+    if not losses:
+        raise TrialError(f"step() leaves no loss in the turn of {player}: `loss.l1 = ...`, on what `with` gives")
+    for name, term in losses.items():
+        if not isinstance(term, torch.Tensor) or term.dim():
+            found = (
+                f"of shape {tuple(term.shape)}" if isinstance(term, torch.Tensor) else f"of type {type(term).__name__}"
+            )
+            raise TrialError(
+                f"step() leaves a loss.{name} {found} in the turn of {player}: leave one number, as a tensor"
+            )
+    return losses
 
 
 def _divided(batch: Batch, parts: int) -> Iterator[Batch]:

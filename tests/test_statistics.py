@@ -133,7 +133,10 @@ def test_the_test_over_seeds_is_scipys_paired_t(values: list[float]) -> None:
 
 def test_both_seeds_and_images_must_speak_for_a_difference() -> None:
     rng = np.random.default_rng(0)
-    images = {"a": rng.normal(0.0, 1, 300), "b": rng.normal(3.0, 1, 300)}
+    images = {
+        "a": dict.fromkeys(range(3), rng.normal(0.0, 1, 300)),
+        "b": dict.fromkeys(range(3), rng.normal(3.0, 1, 300)),
+    }
     noisy = {"a": {0: 0.0, 1: 5.0, 2: -4.0}, "b": {0: 1.0, 1: 0.0, 2: 9.0}}
     steady = {"a": {0: 0.0, 1: 0.01, 2: 0.02}, "b": {0: 3.0, 1: 3.02, 2: 3.01}}
     (one,) = compare("lpips", noisy, images, higher_is_better=False)
@@ -151,11 +154,11 @@ def test_images_and_mean_must_speak_for_the_same_method() -> None:
     """Skewed scores: most images are better by a little, a few worse by much, and both tests are sure of it."""
     rng = np.random.default_rng(0)
     better = np.where(rng.random(200) < 0.85, rng.normal(0.5, 0.1, 200), rng.normal(-4, 0.3, 200))
-    images = {"a": 25 + better, "b": np.full(200, 25.0)}
+    images = {"a": dict.fromkeys(range(3), 25 + better), "b": dict.fromkeys(range(3), np.full(200, 25.0))}
     noise = (0.01, -0.01, 0.005)
     for seeds in (1, 3):
         scores = {
-            "a": {seed: float(images["a"].mean()) + noise[seed] for seed in range(seeds)},
+            "a": {seed: float(25 + better.mean()) + noise[seed] for seed in range(seeds)},
             "b": dict.fromkeys(range(seeds), 25.0),
         }
         (one,) = compare("psnr", scores, images, higher_is_better=True)
@@ -164,6 +167,18 @@ def test_images_and_mean_must_speak_for_the_same_method() -> None:
         assert one.effect is not None
         assert one.effect > 0 > one.difference
         assert (one.p, one.winner) == (1.0, None)
+
+
+def test_images_are_those_of_the_seeds_that_both_have() -> None:
+    rng = np.random.default_rng(0)
+    same, other = rng.normal(20, 1, 60), rng.normal(25, 1, 60)
+    images = {"first": {0: same, 1: other, 2: other}, "second": {0: same, 3: other - 9}}
+    scores = {label: {seed: float(of.mean()) for seed, of in found.items()} for label, found in images.items()}
+    (one,) = compare("psnr", scores, images, higher_is_better=True)
+    assert (one.difference, one.seeds, one.p_images, one.effect) == (0.0, 1, 1.0, 0.0), "seed 0 is the same in both"
+    del images["second"][0], scores["second"][0]
+    (one,) = compare("psnr", scores, images, higher_is_better=True)
+    assert (one.seeds, one.winner) == (0, "first"), "with no seed in common it is all seeds against all"
 
 
 @pytest.mark.parametrize("outputs", [32, 100])
@@ -180,7 +195,7 @@ def test_scores_in_steps_that_coincide_win_no_more_often_than_promised(outputs: 
 
 def test_differences_that_do_not_vary_are_not_tested_over_seeds_nor_over_images_alone() -> None:
     scores = {"a": {0: 0.8, 1: 0.9}, "b": {0: 0.7, 1: 0.8}, "same": {0: 0.7, 1: 0.8}}
-    images = {label: np.full(99, np.mean([*found.values()])) for label, found in scores.items()}
+    images = {label: {seed: np.full(99, s) for seed, s in found.items()} for label, found in scores.items()}
     apart, _, same = compare("precision", scores, images, higher_is_better=True)
     assert (apart.p_seeds, apart.low, apart.high, apart.p, apart.winner) == (None, None, None, None, None)
     assert same.p_seeds == 1.0

@@ -1,6 +1,7 @@
 """The loop: turns freeze and step the right player, schedules are those of the papers, and resume is exact."""
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -120,6 +121,58 @@ def test_losses_are_summed_and_their_means_reported() -> None:
     assert turns.means() == {}
 
 
+def test_losses_that_come_now_and_then_have_means_of_their_own() -> None:
+    method = make()
+    turns = Turns(method)
+    for step, value in enumerate((1.0, 3.0, 8.0)):
+        with turns("generator") as loss:
+            loss.a = method.generator[0].bias.sum() * 0 + value
+            if step == 1:
+                loss.lazy = method.generator[0].bias.sum() * 0 + 5.0
+    assert turns.means() == pytest.approx({"generator.a": 4.0, "generator.lazy": 5.0})
+    assert turns.spoilt() is None
+
+
+def test_of_losses_that_are_all_nan_in_the_end_the_first_is_named() -> None:
+    method = make()
+    turns = Turns(method)
+    for step in range(4):
+        with turns("generator") as loss:
+            loss.a = method.generator[0].bias.sum() * 0 + (float("nan") if step > 1 else 1.0)
+            loss.guilty = method.generator[0].bias.sum() * 0 + (float("inf") if step > 0 else 1.0)
+    assert not any(map(math.isfinite, turns.means().values()))
+    assert turns.spoilt() == "generator.guilty"
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("with turn('gen') as loss: pass", "step() gives 'gen' a turn, and `players` names generator, discriminator"),
+        (
+            "with turn('generator') as loss: loss = method.generator(x)",
+            "step() leaves no loss in the turn of generator",
+        ),
+        (
+            "with turn('generator') as loss: loss.z = method.generator(x)",
+            "loss.z of shape (1, 3, 8, 8) in the turn of generator: leave one number, as a tensor",
+        ),
+        ("with turn('generator') as loss: loss.z = 0.5", "loss.z of type float in the turn of generator"),
+        (
+            "with turn('generator') as loss, turn('discriminator') as other: pass",
+            "a turn within that of generator: end one before the next",
+        ),
+    ],
+)
+def test_what_a_step_does_wrong_is_said_in_its_words(step: str, said: str) -> None:
+    method = make()
+    with pytest.raises(TrialError) as caught:
+        exec(step, {"turn": (turns := Turns(method)), "method": method, "x": torch.ones(1, 3, 8, 8)})
+    assert said in str(caught.value)
+    with turns("generator") as loss:  # nothing is left open
+        loss.l1 = method.generator(torch.ones(1, 3, 8, 8)).mean()
+    assert len(turns.means()) == 1
+
+
 def test_a_step_equals_torchs_own_adam() -> None:
     method, reference = make(), make()
     turns = Turns(method)
@@ -227,12 +280,13 @@ def test_the_time_of_an_attempt_that_was_killed_counts_for_the_limit(tmp_path: P
 
 
 def test_it_says_how_far_it_is_more_often_than_it_would_be_taken_for_hung(tmp_path: Path) -> None:
-    for hang_seconds, expected in ((0.04, set(range(12))), (None, {0, 11})):  # a step takes half of 0.04 seconds
+    for hang_seconds, expected in ((0.04, set(range(1, 12))), (None, {1, 11})):  # a step takes half of 0.04 seconds
         said: list[dict[str, Any]] = []
         silent = loop(tmp_path / str(hang_seconds), Slow, hang_seconds=hang_seconds, log_every=100)
         silent.say = lambda state, said=said, **fields: said.append({"state": state, **fields})
         began = time.time()
         silent.run()
+        assert [fields["step"] for fields in said if fields["state"] == "starting"] == [0], "until the first step"
         assert {fields["step"] for fields in said if fields["state"] == "training"} == expected
         assert [fields["step_at"] for fields in said] == sorted(fields["step_at"] for fields in said)
         assert began <= said[0]["step_at"] <= said[-1]["step_at"] <= time.time()

@@ -61,7 +61,9 @@ class Built:
 
     table: pd.DataFrame
     boards: list[Board]
-    per_image: dict[str, dict[str, dict[str, np.ndarray]]]  # data set -> label -> metric -> (seeds, images)
+    per_image: dict[
+        str, dict[str, dict[str, dict[int, np.ndarray]]]
+    ]  # data set -> label -> metric -> seed -> (images,)
     standings: Overall | None  # over all data sets
 
     @property
@@ -84,7 +86,8 @@ def build(plan: Plan, store: Store) -> Built:
         board = replace(board, published=published.of(plan, board.data), human=judged.get(board.data))
         boards.append(significance.compared(board, per_image[board.data]))
     ways = {label: data.way_of for label, data in plan.data.items() if data.way_of}
-    return Built(table, boards, per_image, overall.build(boards, ways))
+    images = {label: "".join(data.group) or data.fingerprint for label, data in plan.data.items()}
+    return Built(table, boards, per_image, overall.build(boards, ways, images))
 
 
 def write(
@@ -170,7 +173,7 @@ def write(
 def _figures(
     board: Board,
     boards: Sequence[Board],
-    per_image: Mapping[str, Mapping[str, np.ndarray]],
+    per_image: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]],
     points: pd.DataFrame,
     sources: Sources,
 ) -> list[Make]:

@@ -40,11 +40,15 @@ class Overall:
         return tuple(one for one in self.standings if one.mean_place == self.standings[0].mean_place)
 
 
-def build(boards: Sequence[Board], sets: Mapping[str, str] | None = None) -> Overall | None:
+def build(
+    boards: Sequence[Board], sets: Mapping[str, str] | None = None, images: Mapping[str, str] | None = None
+) -> Overall | None:
     """Places by mean rank on each board. None for a single data set, or where nothing is ranked.
 
     Args:
         sets: of each data set that is one way of a set of several domains, the name of that set.
+        images: of each data set what tells its images from others. Those that share them (ways, directions, sizes)
+            share trainings and luck too, and count as one in Friedman's test, by their mean place.
     """
     if len(boards) < 2:
         return None
@@ -68,14 +72,16 @@ def build(boards: Sequence[Board], sets: Mapping[str, str] | None = None) -> Ove
         )
         for label, mean in means.items()
     )
-    test = statistics.friedman(places.T)
+    block = [(images or {}).get(str(data), str(data)) for data in places]
+    blocks = places.T.groupby(block, sort=False).agg(lambda column: column.mean(skipna=False))
+    test = statistics.friedman(blocks)
     order = [standing.label for standing in standings]
     by_set: dict[str, list[Board]] = {}
     for board in boards:
         if (name := (sets or {}).get(board.data)) is not None:
             by_set.setdefault(name, []).append(board)
     means = tuple(_means(name, several, order) for name, several in by_set.items())
-    return Overall(tuple(places.columns), standings, test, "" if test else _missing(places.T), means)
+    return Overall(tuple(places.columns), standings, test, "" if test else _missing(blocks, len(block)), means)
 
 
 def _means(name: str, boards: Sequence[Board], order: Sequence[str]) -> Board:
@@ -142,7 +148,7 @@ def _best(column: Column, rows: Sequence[Row]) -> set[str]:
     return {label for label, mean in means.items() if mean == top}
 
 
-def _missing(places: pd.DataFrame) -> str:
+def _missing(places: pd.DataFrame, boards: int) -> str:
     """Why there is no test over data sets, in numbers."""
     scored = places.dropna(axis=0, how="all")
     n, k = len(scored), int(scored.notna().all().sum())
@@ -151,4 +157,5 @@ def _missing(places: pd.DataFrame) -> str:
         lacks.append(f"{FEWEST_DATA} data sets (there are {n}: {FEWEST_DATA - n} missing)")
     if k < FEWEST_METHODS:
         lacks.append(f"{FEWEST_METHODS} methods that are ranked on all of them (there are {k})")
-    return f"Friedman’s test and a critical difference need at least {' and '.join(lacks)}."
+    once = " Ways, directions and sizes of the same images count as one." if boards > n else ""
+    return f"Friedman’s test and a critical difference need at least {' and '.join(lacks)}.{once}"

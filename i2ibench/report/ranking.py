@@ -23,11 +23,12 @@ def diagram(overall: Overall, looks: Looks) -> Drawing | None:
         drawing = figure(11, 1.3 + 0.3 * ((len(names) + 1) // 2) + 0.13 * len(groups))
         _draw(drawing.subplots(), test, groups, looks)
     places = listed([f"{name} {rank:.2f}" for name, rank in test.mean_ranks.items()])
+    once = " (ways, directions and sizes of the same images count as one)" if len(overall.data) > test.data else ""
     alike = "; ".join(listed(list(group)) for group in groups) or "none"
     return Drawing(
         "critical-difference",
         "Critical difference",
-        f"Mean places over n = {test.data} data sets, 1 the best. Friedman’s test: χ² = {test.statistic:.1f}, "
+        f"Mean places over n = {test.data} data sets{once}, 1 the best. Friedman’s test: χ² = {test.statistic:.1f}, "
         f"p = {test.p:.2g}. Methods joined by a bar differ by less than the critical difference of "
         f"{test.critical_difference:.2f} (Nemenyi, 95%): their order could be chance. Both tests are approximations; "
         "ten data sets and more make them good ones.",

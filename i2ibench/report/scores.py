@@ -95,11 +95,14 @@ def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], published: Seque
         ax.axhline(edge - 0.5, color=RULE, linewidth=1)
 
 
-def distributions(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]], looks: Looks) -> Drawing | None:
+def distributions(
+    board: Board, by_seed: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]], looks: Looks
+) -> Drawing | None:
     """How the values of single images spread, one panel per metric that has them; all seeds together.
 
-    per_image: label -> metric -> (seeds, images), from `frames.per_image`.
+    by_seed: label -> metric -> seed -> (images,), from `frames.per_image`.
     """
+    per_image = {label: {m: np.stack([*of.values()]) for m, of in found.items()} for label, found in by_seed.items()}
     rows = [row for row in top(board) if per_image.get(row.label)]
     columns = [c for c in board.scores if any(c.name in per_image[row.label] for row in rows)]
     if not columns:

@@ -21,15 +21,14 @@ def tested(board: Board) -> list[str]:
     return [row.label for place, row in enumerate(finished) if place < COMPARED or row.best]
 
 
-def compared(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]]) -> Board:
+def compared(board: Board, per_image: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]]) -> Board:
     """The board with the rows of `tested` compared in pairs, and the ties with the best marked.
 
-    per_image: label -> metric -> (seeds, images), from `frames.per_image`.
+    per_image: label -> metric -> seed -> (images,), from `frames.per_image`.
     """
     labels = tested(board)
     rows = [row for row in board.rows if row.label in labels]
-    images = {label: {m: values.mean(axis=0) for m, values in found.items()} for label, found in per_image.items()}
-    found = [comparison for column in board.scores if not column.unsound for comparison in _by(column, rows, images)]
+    found = [one for column in board.scores if not column.unsound for one in _by(column, rows, per_image)]
     tied = ties(board, found)
     return replace(
         board,
@@ -41,7 +40,9 @@ def compared(board: Board, per_image: Mapping[str, Mapping[str, np.ndarray]]) ->
     )
 
 
-def _by(column: Column, rows: list[Row], images: Mapping[str, Mapping[str, np.ndarray]]) -> list[Comparison]:
+def _by(
+    column: Column, rows: list[Row], images: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]]
+) -> list[Comparison]:
     scores = {row.label: row.by_seed[column.name] for row in rows if row.by_seed.get(column.name)}
     values = {label: images[label][column.name] for label in scores if column.name in images.get(label, {})}
     return statistics.compare(column.name, scores, values, column.higher_is_better)

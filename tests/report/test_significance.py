@@ -176,6 +176,22 @@ def test_places_over_data_sets_and_who_lacks_one_comes_last(benchmark: Any) -> N
     )
 
 
+def test_data_sets_of_the_same_images_are_one_to_friedmans_test(benchmark: Any) -> None:
+    ranks: list[dict[str, float | None]] = [{"a": 1.0, "b": 2.0, "c": 3.0}] * 6
+    ways = overall.build(boards(benchmark, ranks), images=dict.fromkeys([f"d{i}" for i in range(6)], "the same"))
+    assert ways is not None
+    assert ways.friedman is None
+    assert "there are 1: 4 missing" in ways.missing
+    assert "Ways, directions and sizes of the same images count as one." in ways.missing
+    twice = overall.build(boards(benchmark, ranks), images={"d0": "shared", "d1": "shared"})
+    assert twice is not None
+    assert twice.friedman is not None
+    assert twice.friedman.data == 5
+    drawing = ranking.diagram(twice, Looks(["a", "b", "c"], []))
+    assert drawing is not None
+    assert "n = 5 data sets (ways, directions and sizes of the same images count as one)" in drawing.caption
+
+
 def test_one_data_set_has_no_overall_standing(benchmark: Any) -> None:
     assert overall.build(boards(benchmark, [{"a": 1.0, "b": 2.0}])) is None
 
