@@ -184,8 +184,8 @@ def watch(
 ) -> None:
     """Say whether incoming images, or the outputs for them, drift from what a trial knows: a JSON line for each window.
 
-    KID of each window against the training images, with a threshold that one window in a hundred without drift
-    exceeds. The exit code is 1 if any has drifted.
+    KID of each window against the training images, with thresholds that one window in a hundred without drift exceeds.
+    The exit code is 1 if any has drifted.
     """
     from i2ibench.use import show
 

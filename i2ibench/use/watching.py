@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
     from i2ibench.metrics.protocol import Protocol
 
 MOST = 1000  # images of each domain that stand for it
-NULL = 500  # windows drawn from it to find the threshold
-LEVEL = 0.01  # of windows without any drift that raise an alarm all the same
+LEVEL = 0.01  # of windows without any drift that raise an alarm all the same: half by inputs, half by outputs
+DRAWS = 999  # splits by chance that a window is held against
 
 
 @dataclass(frozen=True)
 class Reading:
-    """KID of a window against the reference, and the threshold above which it is called drift."""
+    """KID of a window against the reference, and the threshold, the window's own, above which it is called drift."""
 
     kid: float
     threshold: float
@@ -63,42 +64,60 @@ class Window:
 
 
 class Gauge:
-    """Measures how far windows of features are from a reference.
+    """Measures how far windows of features are from a reference, and whether that is further than chance takes them.
 
-    One half of the reference, drawn at random, is what windows are held against. From the other half `NULL` windows are
-    drawn to see how far those are that have not drifted; the threshold is their (1 - `LEVEL`) quantile, so that a
-    window of the same domain raises an alarm about once in a hundred.
+    A window is drift if its KID is among the largest that its images and those of the reference give when it is left to
+    chance which of them are the window: a permutation test. So an image of the same domain may stand in either, and a
+    window of such images raises an alarm with probability `LEVEL` / 2 at most, whatever the sizes and the features.
     """
 
     def __init__(self, reference: Tensor, window: int) -> None:
-        """`reference` (M, D): features. Raises ConfigError if there are too few for windows of this size."""
-        _require_enough(len(reference), window)
-        rng = np.random.default_rng(0)
-        order = rng.permutation(len(reference))
-        half = len(order) // 2
-        self._base = reference[order[:half]].double()
-        own = _kernel(self._base, self._base)
-        self._within = float((own.sum() - own.diagonal().sum()) / (half * (half - 1)))
-        others = reference[order[half:]].double()
-        drawn = [self._kid(others[rng.choice(len(others), window, replace=False)]) for _ in range(NULL)]
-        self.threshold = float(np.quantile(drawn, 1 - LEVEL, method="higher"))
+        """`reference` (M, D): features, at least 2. `window`: how many images each window has, at least 2."""
+        self._base = reference.double()
+        self._own = _kernel(self._base, self._base)
+        everything = len(reference) + window
+        drawn = np.random.default_rng(0).random((DRAWS, everything)).argsort(axis=1)[:, :window]
+        self._splits = torch.zeros(1 + DRAWS, everything, dtype=torch.float64)  # 1 for what is in the window
+        self._splits[0, len(reference) :] = 1  # as it is
+        self._splits[1:].scatter_(1, torch.from_numpy(drawn), 1.0)
 
     def read(self, features: Tensor) -> Reading:
         """What a window of features (N, D) shows."""
-        return Reading(self._kid(features.double()), self.threshold)
+        x = features.double()
+        across = _kernel(x, self._base)
+        kernel = torch.cat([torch.cat([self._own, across.T], 1), torch.cat([across, _kernel(x, x)], 1)])
+        kid = _kid(kernel, self._splits)
+        rounding = 1e-12 * float(kernel.abs().mean())  # where all images are one, it alone tells the splits apart
+        highest = kid[1:].topk(int(LEVEL / 2 * (DRAWS + 1))).values
+        return Reading(float(kid[0]), float(highest[-1]) + rounding)
 
-    def _kid(self, x: Tensor) -> float:
-        """Unbiased MMD² under (x·y / D + 1)³ against the base: KID, over the whole sets in place of subsets."""
-        own, across, n = _kernel(x, x), _kernel(x, self._base), len(x)
-        within = (own.sum() - own.diagonal().sum()) / (n * (n - 1))
-        return float(within + self._within - 2 * across.mean())
+
+def _kid(kernel: Tensor, splits: Tensor) -> Tensor:
+    """Unbiased MMD² of each split under (x·y / D + 1)³: KID, over the whole sets in place of subsets.
+
+    kernel (N, N): of all images; splits (S, N): 1 for the images of one set, 0 for those of the other.
+    """
+    n, m = (int(count) for count in (splits[0].sum(), (1 - splits[0]).sum()))
+    sums, own = kernel.sum(1), kernel.diagonal()
+    within = ((splits @ kernel) * splits).sum(1)
+    across = splits @ sums - within
+    rest = sums.sum() - within - 2 * across
+    own_within = splits @ own
+    return (
+        (within - own_within) / (n * (n - 1)) + (rest - (own.sum() - own_within)) / (m * (m - 1)) - 2 * across / (n * m)
+    )
 
 
-def _require_enough(images: int, window: int) -> None:
-    if not 2 <= window <= images // 4:
+def require_enough(images: int, window: int) -> None:
+    """Raise ConfigError unless a window of this size leaves most images outside, and could ever be found unlikely."""
+    most = images // 4
+    least = next((n for n in range(2, most + 1) if math.comb(images + n, n) >= 4 / LEVEL), None)
+    if least is None:
+        raise ConfigError(f"{images} training images are too few to watch by: no window could be told from chance")
+    if not least <= window <= most:
         raise ConfigError(
-            f"--window is {window}; a window may have a quarter of the {images} training images at most: "
-            f"2 to {images // 4}"
+            f"--window is {window}; beside {images} training images, of which it may have a quarter at most, it can be "
+            f"{least} to {most}"
         )
 
 
@@ -118,7 +137,7 @@ def watch(
     network, whose weights must be there; those of the training images are kept in the store for the next time.
 
     Raises:
-        ConfigError: too few training images for such windows.
+        ConfigError: the windows are too large or too small for the training images.
         DataError: a file that does not decode, or the data set is no longer where it was.
         AssetError, TrialError: see `features.extract` and `trials.from_trial`.
     """
@@ -126,7 +145,7 @@ def watch(
     store = Store(trial.path.parent)
     where = str(model.device)
     reference = _some(load_images(spec, store).train_a, model.size)
-    _require_enough(len(reference), window)
+    require_enough(len(reference), window)
     cache = store.feature_cache if os.access(store.path, os.W_OK) else None
 
     def of_outputs() -> np.ndarray:
@@ -166,7 +185,11 @@ def draw(windows: Sequence[Window], file: Path) -> None:
             found = [(number, r.kid) for number, r in zip(numbers, readings, strict=True) if r.drift]
             if found:
                 axes.plot(*zip(*found, strict=True), color=colour, marker=marker, linestyle="")
-            axes.axhline(readings[0].threshold, color=colour, linestyle="--", linewidth=1, label=f"threshold of {name}")
+            axes.plot(
+                numbers,
+                [r.threshold for r in readings],
+                color=colour, linestyle="--", marker="_", linewidth=1, label=f"threshold of {name}",
+            )  # fmt: skip
         axes.set(xlabel="window (filled: drift)", ylabel="KID against training")
         axes.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
