@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -17,6 +19,10 @@ MOST_FILES = 1_000_000
 SPREAD = 3  # images are compressed already: what unpacks to more than so many times the archive is no set of images
 ROOM = 100_000_000  # and so many bytes on top, for small archives
 BLOCK = 1 << 20
+DAMAGE = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
+)  # fmt: skip
+ODD_NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ)  # too long, or a file's and a folder's
 
 
 class Member(NamedTuple):
@@ -34,7 +40,9 @@ def unpack(archive: Path, folder: Path, progress: Callable[[int, int], None] = l
     the size of the archive, which is about as much as images unpack to.
 
     Raises:
-        DataError: the archive is damaged, holds a link, a path out of the folder, one file twice, or is a bomb.
+        DataError: the archive is damaged, holds a link, a path out of the folder, a name that no file can have, one
+            file twice, or is a bomb.
+        OSError: the folder cannot be written.
     """
     size = archive.stat().st_size
     bound = SPREAD * size + ROOM
@@ -63,9 +71,20 @@ def unpack(archive: Path, folder: Path, progress: Callable[[int, int], None] = l
             images += 1
     except FileExistsError:
         raise DataError(f"{archive}: holds {member.name!r} twice; nothing of it is used") from None
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{archive}: is damaged ({' '.join(str(error).split()) or type(error).__name__})") from None
+    except DAMAGE as error:
+        raise _damaged(archive, error) from None
+    except OSError as error:
+        if error.errno is None:  # gzip's and bz2's own complaints
+            raise _damaged(archive, error) from None
+        if error.errno not in ODD_NAMES:
+            raise
+        reason = f"a name that no file can have here ({error.strerror})"
+        raise DataError(f"{archive}: holds {member.name!r}, {reason}; nothing of it is used") from None
     return images
+
+
+def _damaged(archive: Path, error: Exception) -> DataError:
+    return DataError(f"{archive}: is damaged ({' '.join(str(error).split()) or type(error).__name__})")
 
 
 def _bomb(archive: Path, bound: int) -> DataError:
@@ -90,10 +109,6 @@ def _members(archive: Path, bound: int) -> Iterator[Member]:
                     break
     except tarfile.ReadError:
         raise DataError(f"{archive}: is no tar or zip archive, or is damaged") from None
-    except OSError as error:  # gzip's own complaints
-        if error.errno is not None:
-            raise
-        raise DataError(f"{archive}: is damaged ({error})") from None
 
 
 def _of_zip(archive: Path) -> Iterator[Member]:

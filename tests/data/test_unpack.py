@@ -33,8 +33,8 @@ def tar(path, members, mode="w:gz"):
     return path
 
 
-def zipped(path, members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+def zipped(path, members, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as file:
         for name, content in members.items():
             file.writestr(name, content)
     return path
@@ -152,6 +152,35 @@ def test_damage_is_one_line(tmp_path, kind, damage):
         unpack(archive, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert "damaged" in str(error.value) or "no tar or zip archive" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["tar.gz", "tar.xz", "tar.bz2", "ZIP_LZMA", "ZIP_BZIP2"])
+@pytest.mark.parametrize("damage", ["cut", "bytes"])
+def test_damage_of_every_compression_is_one_line(tmp_path, kind, damage):
+    import random
+
+    rng = random.Random(0)
+    members = {f"{i}.png": rng.randbytes(50_000) + bytes(50_000) for i in range(8)}
+    if kind.startswith("ZIP"):
+        archive = zipped(tmp_path / "a.zip", members, getattr(zipfile, kind))
+    else:
+        archive = tar(tmp_path / f"a.{kind}", members, f"w:{kind.partition('.')[2]}")
+    content = bytearray(archive.read_bytes())
+    middle = len(content) // 2
+    if damage == "cut":
+        del content[middle:]
+    else:
+        content[middle : middle + 64] = bytes(byte ^ 0xA5 for byte in content[middle : middle + 64])
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".png", "1.png/more/2.png"])
+def test_a_name_that_no_file_can_have_is_the_archives_fault(tmp_path, name):
+    archive = zipped(tmp_path / "a.zip", {"1.png": png(), name: png()})
+    with pytest.raises(DataError, match="a name that no file can have here"):
+        unpack(archive, tmp_path / "out")
 
 
 def test_a_gzip_that_ends_early_within_a_file(tmp_path):
