@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from i2ibench import registry, weights
+from i2ibench import registry, sources, weights
 from i2ibench.config import Training
 from i2ibench.data import cache
 from i2ibench.data.batches import Batches, Epochs
@@ -71,8 +71,17 @@ def source_params(spec: TrialSpec, *, learning: bool = False) -> SourceParams:
 
 
 def make_method(spec: TrialSpec, store: Store, device: torch.device) -> Method:
-    """The method of a trial, freshly initialised from its seed, and shown the training images if it asks for them."""
+    """The method of a trial, freshly initialised from its seed, and shown the training images if it asks for them.
+
+    Raises:
+        TrialError: its file has changed since the trial was named after it.
+    """
     method_class = registry.method(spec.method)
+    if spec.code and not sources.built_in(method_class) and sources.digest(method_class) != spec.code:
+        raise TrialError(
+            f"{registry.method_file(method_class)} (or what it imports) changed after {spec.id} was named after it: "
+            "run the benchmark again, or take the change back"
+        )
     source = source_params(spec, learning=True)
     size = source.size
     seed_everything(spec.seed)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from i2ibench import initial, registry
+from i2ibench import initial, registry, sources
 from i2ibench.config import Config, Resources, Training
 from i2ibench.data.source import SourceParams
 from i2ibench.entries import Entry
 from i2ibench.method import Method
-from i2ibench.provenance import code_digest, training_digest
+from i2ibench.provenance import training_digest
 from i2ibench.sets import DataPlan
 from i2ibench.spec import TrialSpec
 
-INSTALLED = {"site-packages", "dist-packages"}  # folders of other people's code
 # Settings of the training that cannot change its numbers.
 BOOKKEEPING = ("log_every", "checkpoint_every", "score_every", "limit_minutes", "hang_seconds")
 
@@ -51,8 +47,9 @@ def spec(
     own = params.model_dump(mode="json")
     # A method without pairs learns from halves of the images (`batches.pools`), whose draw hangs on all of the set.
     taught = data.taught if method.pairing == "paired" else data.fingerprint
+    code = sources.digest(method)
     told = {
-        "method": code_digest(*_sources(method)),
+        "method": code,
         "params": {key: value for key, value in own.items() if key not in method.sampling},
         "data": [group or taught, _told(learned_from)],
         "training": {key: value for key, value in settings.items() if key not in BOOKKEEPING}
@@ -101,36 +98,8 @@ def spec(
         group=group,
         init_from=start,
         freeze=entry.keys.freeze,
+        code=code,
     )
-
-
-def _sources(method: type[Method]) -> list[Path]:
-    """The files that a method is made of: its own, and what it imports from its folder or package; and they in turn."""
-    own, module = registry.method_file(method), sys.modules[method.__module__]
-    if module.__name__.startswith("i2ibench."):  # what it may import counts as code of the harness
-        return [own]
-    top = sys.modules[module.__name__.partition(".")[0]]
-    home = own.parent if top is module else Path(top.__file__ or own).parent
-    found, waiting = {own: None}, [*_imports(own, module.__package__ or "")]
-    while waiting and home.name not in INSTALLED:  # a module that lies there alone is a home to none of the others
-        module = sys.modules.get(waiting.pop(0), module)
-        file = Path(getattr(module, "__file__", None) or "")  # a built-in one has none
-        if file in found or file.suffix != ".py" or not file.is_relative_to(home):
-            continue
-        if not INSTALLED & {*file.relative_to(home).parts}:  # an environment in the folder of the benchmark
-            found[file] = None
-            waiting += _imports(file, module.__package__ or "")
-    return [*found]
-
-
-def _imports(file: Path, package: str) -> Iterator[str]:
-    """Names of the modules that a file may import, and of what it takes from them, which may be modules too."""
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 
 def _told(source_params: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class TrialSpec:
     group: tuple[str, ...] = ()
     init_from: dict[str, Any] | None = None  # what it begins with (`initial.Start`)
     freeze: tuple[str, ...] = ()
+    code: str = ""  # hash of the method's code (`sources.digest`); "" where nobody noted it
 
     def score_key(self, protocol: Protocol | str) -> str:
         """What its scores under a protocol, or the key of one, are kept by.

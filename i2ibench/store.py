@@ -4,6 +4,7 @@
     lease-<n>.json        who works on it now (`lease`); its time of modification is the heartbeat
     stop                  asks whoever works on it to leave (`stopping`)
     spec.json             what the trial is
+    method.py             the source of its method as it was, where that is a file of the user's
     progress.json         what it is doing (state, step, rate, time left), rewritten as it runs
     log.txt               what it printed, tracebacks included
     checkpoints/          the last two, while it trains
@@ -192,6 +193,14 @@ class Trial:
 
     def write_spec(self, spec: Mapping[str, Any]) -> None:
         write_json(self.path / "spec.json", spec)
+
+    @property
+    def method(self) -> Path:
+        return self.path / "method.py"
+
+    def keep_method(self, source: Path) -> None:
+        with atomic_write(self.method, "wb") as file:
+            file.write(source.read_bytes())
 
     def write_progress(self, state: str, **fields: Any) -> None:
         write_json(self.path / "progress.json", {"state": state, "updated": time.time(), **fields})

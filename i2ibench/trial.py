@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,14 +48,20 @@ def train_and_translate(
     Raises:
         DivergedError: a loss became NaN or infinite.
         Interrupted: `should_stop` said so.
-        TrialError: the data changed, the time limit is used up, or the method gave no images.
+        TrialError: the data or the method's file changed, the time limit is used up, or the method gave no images.
     """
     trial, home = store.trial(spec.id), store.trial(spec.trained_as)
     images, device = load_images(spec, store), device_for(spec.resources)
     trial.write_spec(spec.to_json())
     log.info("%s on %s, %d threads", spec.id, device, torch.get_num_threads())
-    method = make_method(spec, store, device)
     training = home.training()
+    if spec.method.endswith(".py"):
+        trial.keep_method(Path(spec.method))
+        if (
+            training is None
+        ):  # a mistake in `translate` shows before the training; another method leaves no trace in this
+            translate(make_method(spec, store, device), images.test_a[:1], spec.seed, device, backward=spec.backward)
+    method = make_method(spec, store, device)
     about = {key: getattr(spec, key) for key in ("label", "method", "params", "data", "seed", "training")}
     run = loggers.Run(spec.id, trial.path, about, anew=training is None)
     with loggers.opened(spec.logging, run, log) as logger:

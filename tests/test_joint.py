@@ -47,11 +47,12 @@ def file(benchmark_file: Callable[..., Path]) -> Write:
 
 
 def finish(plan: Plan, store: Store, ssim: float) -> None:
-    rng = np.random.default_rng(0)
-    hard = rng.normal(0, 0.02, 40)
+    hard = np.random.default_rng(0).normal(0, 0.02, 40)
     for spec in plan.trials:
         key = spec.score_key(plan.protocol)
-        values = (0.5 if spec.label != "tiny" else ssim) + hard + rng.normal(0, 0.001, 40)
+        mean = ssim if spec.label == "tiny" else 0.5  # of which the others are copies
+        rng = np.random.default_rng([round(1000 * mean), spec.seed])
+        values = mean + hard + rng.normal(0, 0.001, 40)
         trial = store.trial(spec.id)
         trial.write_result({"id": spec.id, "cost": {"parameters": 84}, "players": {}, "provenance": {}})
         stamp = {"name": "offline", "warnings": [], "metrics": {m: {"revision": 1} for m in ("ssim", "psnr")}}

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from i2ibench import benchmark, gather, jobs, lease, stopping, trial
+from i2ibench.errors import TrialError
 from i2ibench.turns import Turns
+from i2ibench.use import trials
 from i2ibench.worker import run_job
 
 
@@ -128,3 +131,46 @@ def test_a_job_of_several_trials_that_ends_leaves_the_training_it_is_named_after
     stop.ended(reference)
     stop.remind()
     assert stopping.requested(store.trial(train.trial).path)
+
+
+def test_a_method_that_is_edited_while_its_benchmark_runs_is_not_trained_under_the_old_name(
+    benchmark_file: Callable[..., Path],
+) -> None:
+    file = benchmark_file()
+    plan, store = benchmark.load(file)
+    train = next(job for job in jobs.make(plan, store, plan.trials) if job.spec["label"] == "tiny")
+    source = file.with_name("tiny.py")
+    source.write_text(source.read_text().replace("clamp(-1, 1)", "clamp(-0.5, 0.5)"))
+    outcome = run_job(train)
+    assert outcome.state == "failed"
+    assert f"tiny.py (or what it imports) changed after {train.trial} was named after it" in outcome.error
+
+
+def test_a_mistake_in_translate_shows_before_the_training(benchmark_file: Callable[..., Path]) -> None:
+    file = benchmark_file()
+    source = file.with_name("tiny.py")
+    source.write_text(source.read_text().replace(".clamp(-1, 1)", "[:, :, ::2]"))
+    plan, store = benchmark.load(file)
+    train = next(job for job in jobs.make(plan, store, plan.trials) if job.spec["label"] == "tiny")
+    outcome = run_job(train)
+    assert outcome.state == "failed"
+    assert "(1, 3, 8, 16)" in outcome.error
+    assert store.trial(train.trial).curves() == [], "not a step was taken"
+
+
+def test_a_model_is_used_as_it_was_trained_whatever_became_of_its_file(benchmark_file: Callable[..., Path]) -> None:
+    file = benchmark_file()
+    plan, store = benchmark.load(file)
+    train = next(job for job in jobs.make(plan, store, plan.trials) if job.spec["label"] == "tiny")
+    assert run_job(train).state == "done"
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    before = trials.from_trial(store.trial(train.trial), "cpu").translate(images)
+    source = file.with_name("tiny.py")
+    source.write_text(source.read_text().replace("self.generator(a)", "-self.generator(a)"))
+    np.testing.assert_array_equal(trials.from_trial(store.trial(train.trial), "cpu").translate(images), before)
+    source.unlink()
+    np.testing.assert_array_equal(trials.from_trial(store.trial(train.trial), "cpu").translate(images), before)
+    store.trial(train.trial).method.unlink()
+    source.write_text("# it was another method\n")
+    with pytest.raises(TrialError, match="changed after"):
+        trials.from_trial(store.trial(train.trial), "cpu")

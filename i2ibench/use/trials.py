@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -62,15 +64,25 @@ def find(name: str, store: Store) -> Trial:
     if found and not finished:
         raise ConfigError(f"{found[0].path}: is not trained yet; `i2ibench run` its benchmark first")
     if len(finished) != 1:
-        some = ", ".join(map(_described, finished[:5])) + (", ..." if len(finished) > 5 else "")
+        some = ", ".join(_described(finished[:5])) + (", ..." if len(finished) > 5 else "")
         hint = f"say which of {some}" if finished else _nearest(name, store)
         raise ConfigError(f"{len(finished) or 'no'} trained trials of {store.path} are called '{name}'; {hint}")
     return finished[0]
 
 
-def _described(trial: Trial) -> str:
-    spec = trial.spec() or {}
-    return f"{trial.id} ({spec.get('label')} on {spec.get('data')}, seed {spec.get('seed')})"
+def _described(trials: Sequence[Trial]) -> list[str]:
+    """The id of each trial with what it is, and with the first settings that are not the same in all of them."""
+    specs = [trial.spec() or {} for trial in trials]
+    settings: list[dict[str, object]] = [
+        {**spec.get("params", {}), **spec.get("source_params", {}), **spec.get("training", {})} for spec in specs
+    ]
+    names = dict.fromkeys(name for each in settings for name in each)
+    differ = [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)][:3]
+    return [
+        f"{trial.id} ({spec.get('label')} on {spec.get('data')}, seed {spec.get('seed')}"
+        f"{''.join(f', {name} {each.get(name)}' for name in differ)})"
+        for trial, spec, each in zip(trials, specs, settings, strict=True)
+    ]
 
 
 def from_trial(trial: Trial, device: str | None = None) -> Model:
@@ -80,7 +92,7 @@ def from_trial(trial: Trial, device: str | None = None) -> Model:
         StoreError: its files are damaged, or of another version of i2ibench.
         TrialError: its networks are missing, or the code of its method has changed since.
     """
-    spec = spec_of(trial)
+    spec = _as_it_was(trial, spec_of(trial))
     from i2ibench.gather import trained  # torch, when what is asked for is there
     from i2ibench.use.model import Model, device_of
 
@@ -102,8 +114,23 @@ def from_trial(trial: Trial, device: str | None = None) -> Model:
         directions=(own, other) if method_class.bidirectional else (own,),
         forward=other if spec.backward else own,
         device=where,
-        about={"label": spec.label, "method": spec.method, "data": spec.data, "seed": spec.seed},
+        about={
+            "label": spec.label,
+            "method": spec.method,
+            "data": spec.data,
+            "seed": spec.seed,
+            "fit": spec.source_params["fit"],
+        },
     )
+
+
+def _as_it_was(trial: Trial, spec: TrialSpec) -> TrialSpec:
+    """With the method's source as it was when the trial was trained, where the user has edited or removed the file."""
+    if not spec.method.endswith(".py") or not trial.method.exists():
+        return spec
+    file = Path(spec.method)
+    same = file.exists() and file.read_bytes() == trial.method.read_bytes()
+    return spec if same else replace(spec, method=str(trial.method))
 
 
 def spec_of(trial: Trial) -> TrialSpec:
