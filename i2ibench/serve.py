@@ -150,7 +150,11 @@ class Handler(loopback.PageHandler, SimpleHTTPRequestHandler):
         if any(part.startswith(".") for part in place.relative_to(self.directory).parts):
             self.send_error(HTTPStatus.NOT_FOUND)  # what is being written
             return None
-        return super().send_head()
+        try:
+            return super().send_head()
+        except ValueError:  # no file can have such a name: a null byte is in it, say
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
 
     def _page(self) -> bytes:
         drawer = self.drawer

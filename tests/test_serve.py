@@ -110,6 +110,8 @@ def test_nothing_but_the_report_is_served_and_nothing_can_be_changed(drawer: Dra
             "/secret",
             "/.drawn-from",
             "/%2edrawn-from",
+            "/leaderboard%00.csv",
+            "/%ed%a0%80",
         ):
             status, text, _ = ask(path)
             assert status in (301, 400, 403, 404), path

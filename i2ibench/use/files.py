@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MARK = ".i2ibench-translated.json"  # in the folder of outputs: what made them
 AT_ONCE = 32  # files decoded ahead of the network, and
 PIXELS_AT_ONCE = 32 << 20  # no more pixels than this
+QUALITY: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}}  # of outputs
 
 
 class Item(NamedTuple):
@@ -136,14 +137,14 @@ def mark(out: Path, made_by: dict[str, object]) -> None:
 
 
 def save(image: np.ndarray, path: Path) -> None:
-    """Write uint8 (H, W, 3) in the format of the path's ending, atomically."""
+    """Write uint8 (H, W, 3) in the format of the path's ending, atomically; without loss, except as JPEG."""
     from PIL import Image
 
-    picture, options = Image.fromarray(image), {"quality": 95} if path.suffix.lower() in (".jpg", ".jpeg") else {}
+    picture, kind = Image.fromarray(image), Image.registered_extensions()[path.suffix.lower()]
 
     def write() -> None:
         with atomic_write(path, "wb") as file:
-            picture.save(file, Image.registered_extensions()[path.suffix.lower()], **options)
+            picture.save(file, kind, **QUALITY.get(kind, {}))
 
     _writing(path, write)
 

@@ -53,6 +53,13 @@ def test_outputs_in_the_folder_of_the_originals_are_not_translated_again(
         assert command_line("translate", "plain", pictures, pictures / "out", "--store", store)[1].startswith(said)
 
 
+@pytest.mark.parametrize("ending", ["png", "webp", "bmp", "tif", "tiff"])
+def test_outputs_are_written_without_loss(tmp_path: Path, ending: str) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    files.save(image, tmp_path / f"a.{ending}")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / f"a.{ending}")), image)
+
+
 def test_several_styles_and_the_other_direction(command_line: Run, store: Path, pictures: Path, tmp_path: Path) -> None:
     run = command_line("translate", "munit", pictures / "grey.png", tmp_path / "out", "-n", 2, "--store", store)
     assert run[0] == 0, run[2]
