@@ -121,7 +121,9 @@ def legend_columns(entries: int, most: int = 6) -> int:
 
 
 def shorten(words: str, limit: int = 26) -> str:
-    return words if len(words) <= limit else words[: limit - 1] + "…"
+    """Words that fit into a figure. A space of no width before a "_" keeps matplotlib from leaving the name out."""
+    shown = words if len(words) <= limit else words[: limit - 1] + "…"
+    return f"\u200b{shown}" if shown.startswith("_") else shown
 
 
 def listed(words: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ DASH = "–"
 def number(column: Column, value: float) -> str:
     """A value of a column as people read it: 4.2M parameters, 1.5 min, 0.123."""
     if column.kind == "score":
-        return f"{value:.{column.decimals}f}"
+        return f"{round(value, column.decimals) + 0.0:.{column.decimals}f}"  # -0.0 + 0.0 is 0.0, and has no sign
     return amount(column.name, column.unit, value)
 
 

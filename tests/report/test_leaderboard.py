@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -29,6 +30,16 @@ def test_best_mean_rank_stands_first_whatever_the_order_of_the_file(benchmark: A
     first, second = board(benchmark).rows
     assert (first.label, first.mean_rank, first.best) == ("good", 1.0, frozenset(GOOD))
     assert (second.label, second.mean_rank, second.best) == ("bad", 2.0, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(-0.0002, "0.000"), (0.0, "0.000"), (-0.0006, "-0.001"), (float("nan"), "nan"), (2.0, "2.000")]
+)
+def test_a_score_of_nothing_has_no_sign(value: float, shown: str) -> None:
+    """KID is unbiased, so that it is below 0 as often as above where there is no difference."""
+    column = Column("kid", "KID", "", False, "", "score", 3)
+    assert tables.number(column, value) == shown
+    assert tables.number(column, np.float64(value)) == shown
 
 
 def test_references_are_not_ranked_and_win_nothing(finished: Any) -> None:

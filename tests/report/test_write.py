@@ -19,7 +19,7 @@ from PIL import Image
 from i2ibench import frames
 from i2ibench.benchmark import load
 from i2ibench.errors import StoreError
-from i2ibench.report import leaderboard, parallel, samples, scores, write
+from i2ibench.report import leaderboard, parallel, samples, scores, tradeoff, write
 from i2ibench.report.drawing import Drawing
 from i2ibench.report.style import COLOURS, MARKERS, Looks
 
@@ -148,6 +148,17 @@ def test_the_way_there_and_that_back_are_of_one_trial(benchmark: Any) -> None:
     drawing = samples.cycles(board, benchmark.plan, benchmark.store, glyphs, Looks(["one"], []))
     assert drawing is not None
     assert greys(drawing) == [200], "only the second has been translated back"
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legends(benchmark: Any) -> None:
+    for label, quality in (("_mine", 0.3), ("vae", 0.5), ("cut", 0.8)):
+        benchmark.method(label, quality, seeds=1)
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    looks = Looks([row.label for row in board.rows], [])
+    for drawing in (tradeoff.tradeoff(board, looks), scores.agreement(board, looks)):
+        assert drawing is not None
+        named = {text.get_text() for text in drawing.figure.legends[0].get_texts()}
+        assert named == {"\u200b_mine", "vae", "cut"}
 
 
 def test_a_method_keeps_its_colour_and_no_two_look_alike() -> None:
