@@ -69,6 +69,8 @@ def translate(
     print(f"{summary.made} translated{there}{broken}: {out}")
     if summary.made:
         print(size_rule(model, ask), file=sys.stderr)
+        if rule := benchmark_rule(model, ask):
+            print(rule, file=sys.stderr)
     return not summary.broken
 
 
@@ -199,6 +201,20 @@ def size_rule(model: Model, ask: Ask) -> str:
         return rules["tile"]
     to = f"multiples of {multiple} pixels, and to " if multiple > 1 else ""
     return f"images are padded to {to}{model.size} pixels at least"
+
+
+def benchmark_rule(model: Model, ask: Ask) -> str:
+    """How images of other sizes became those that the model was trained and scored on, if not as here; else "".
+
+    Padded or in tiles, things have another scale in them than the model has learned.
+    """
+    here = f"the model was trained and scored on images of {model.size} x {model.size} pixels"
+    ways = {
+        "squash": f"{here}, to which the benchmark squashes others; --fit resize treats yours so",
+        "crop": f"{here}, central squares of others at that size; --fit resize treats yours so if they are square",
+    }
+    padded = ask.fit != "resize" and (ask.direction or model.directions[0]) in model.multiples
+    return ways.get(str(model.about.get("fit")), "") if padded else ""
 
 
 def _made_by(model: Model, ask: Ask, style_from: Sequence[Path]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,6 +46,49 @@ def test_a_folder(command_line: Run, store: Path, pictures: Path, tmp_path: Path
     assert (code, said) == (0, f"1 translated, 2 there already: {out}\n")
     assert {name: data for name, data in content(out).items() if name in first} == first
     assert (out / "grey.png").exists()
+
+
+RULE = "the model was trained and scored on images of 32 x 32 pixels, "
+SQUASHED = f"{RULE}to which the benchmark squashes others; --fit resize treats yours so\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "fit", "trained", "said"),
+    [
+        ("photo.jpg", "auto", "squash", SQUASHED),
+        ("photo.jpg", "tile", "squash", SQUASHED),
+        ("photo.jpg", "auto", "crop", f"{RULE}central squares of others at that size; --fit resize treats yours so if"),
+        ("photo.jpg", "auto", "window", ""),
+        ("photo.jpg", "resize", "squash", ""),
+        ("grey.png", "auto", "squash", ""),  # of that size itself
+    ],
+)
+def test_that_the_benchmark_treated_other_sizes_otherwise_is_said(
+    command_line: Run, store: Path, pictures: Path, tmp_path: Path, name: str, fit: str, trained: str, said: str
+) -> None:
+    (there,) = store.glob("plain-*")
+    copied = shutil.copytree(there, tmp_path / "runs" / there.name)
+    spec = json.loads((copied / "spec.json").read_text())
+    spec["source_params"]["fit"] = trained
+    (copied / "spec.json").write_text(json.dumps(spec))
+    code, _, errors = command_line("translate", copied, pictures / name, tmp_path / "out", "--fit", fit)
+    assert code == 0, errors
+    assert (said in errors) if said else (RULE not in errors)
+
+
+def test_of_trials_of_one_name_the_settings_are_said_that_differ(
+    command_line: Run, store: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (there,) = store.glob("plain-*")
+    for name, lr in (("plain-s0-aa", 0.01), ("plain-s0-bb", 0.02)):
+        copied = shutil.copytree(there, tmp_path / "runs" / name)
+        spec = json.loads((copied / "spec.json").read_text())
+        spec["params"]["lr"] = lr
+        (copied / "spec.json").write_text(json.dumps(spec))
+    code, _, errors = command_line("translate", "plain", pictures, tmp_path / "out", "--store", tmp_path / "runs")
+    assert code == 2
+    on = "plain on shapes, seed 0, lr"
+    assert f"say which of plain-s0-aa ({on} 0.01), plain-s0-bb ({on} 0.02)\n" in errors
 
 
 def test_outputs_in_the_folder_of_the_originals_are_not_translated_again(
