@@ -163,7 +163,29 @@ def _homes(runs: Runs) -> tuple[list[dict[str, str]], dict[str, tuple[Store, str
             if same is None or mine is not None:
                 homes[ids[spec.id]] = store, spec.id
         own.append(ids)
+    for label in {spec.label for plan, _ in runs for spec in plan.trials}:
+        if len(_of_row(label, runs, own)) > 1:
+            _leave_gaps(label, runs, own, homes)
     return own, homes
+
+
+def _of_row(label: str, runs: Runs, own: Sequence[Mapping[str, str]]) -> set[frozenset[str]]:
+    """The trials that a row stands on, in each run that has it."""
+    rows = [
+        frozenset(ids[spec.id] for spec in plan.trials if spec.label == label and not spec.reference)
+        for (plan, _), ids in zip(runs, own, strict=True)
+    ]
+    return {row for row in rows if row}
+
+
+def _leave_gaps(label: str, runs: Runs, own: Sequence[dict[str, str]], homes: dict[str, tuple[Store, str]]) -> None:
+    """Of a row that is told apart, what one run has not done is missing from its row, and not another's."""
+    for i, ((plan, store), ids) in enumerate(zip(runs, own, strict=True)):
+        for spec in plan.trials:
+            elsewhere = homes[ids[spec.id]][0] is not store
+            if spec.label == label and not spec.reference and elsewhere and store.trial(spec.id).result() is None:
+                ids[spec.id] = f"{spec.id} ({i + 1})"
+                homes[ids[spec.id]] = store, spec.id
 
 
 Outcome = tuple[Any, Mapping[str, float]]  # costs, and scores

@@ -222,3 +222,23 @@ def test_a_run_whose_store_has_nothing_is_refused_and_no_report_replaced(file: W
     with pytest.raises(ConfigError, match=r"missing.yaml: none of its trials is done in .*missing-runs; .*@STORE"):
         joint.compare([done, missing], tmp_path / "joint")
     assert not (tmp_path / "joint").exists()
+
+
+def test_what_a_store_lacks_of_a_row_that_is_told_apart_is_not_the_others(file: Write, tmp_path: Path) -> None:
+    path = file("old", 0.1)
+    plan, first = benchmark.load(path)
+    second = Store(tmp_path / "elsewhere")
+    finish(plan, first, ssim=0.4)
+    finish(plan, second, ssim=0.7)
+    (one, *others) = (spec for spec in plan.trials if spec.label == "tiny")
+    second.trial(one.id).write_result({"id": one.id, "cost": {"parameters": 84, "train_seconds": 5.0}})
+    for spec in others:  # only the first seed was done there
+        shutil.rmtree(second.trial(spec.id).path)
+    for order in ([(plan, first), (plan, second)], [(plan, second), (plan, first)]):
+        made = joint.join(order, ["a", "b"])
+        done = {}
+        for spec in made.plan.trials:
+            if spec.label.startswith("tiny"):
+                done.setdefault(spec.label, []).append(made.store.trial(spec.id).result() is not None)
+        whole, half = ("tiny (a)", "tiny (b)") if order[0][1] is first else ("tiny (b)", "tiny (a)")
+        assert done == {whole: [True] * 3, half: [True, False, False]}
