@@ -231,8 +231,6 @@ def _read(entry: DataPlan, protocol: Protocol, store: Store, console: Console) -
             images = cache.load(entry.source, store.data_cache, advance)
         if images.fingerprint != entry.fingerprint:
             raise DataError("it is changing while it is read; run again when its files are complete")
-        if min(len(images.test_a), len(images.test_b)) < 2:
-            raise DataError("scores need at least 2 test images")
         edge = min(map(min, sizes(images.test_a)))
         for metric in entry.metrics:
             if edge < (least := protocol.smallest(metric, entry.source.params.scale)):

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from i2ibench import registry, scored
 from i2ibench.config import Config
-from i2ibench.data.source import DomainParams, Source
+from i2ibench.data.files import Files
+from i2ibench.data.source import LEAST_TEST, DomainParams, Source
 from i2ibench.entries import Entry
 from i2ibench.errors import DataError
 from i2ibench.metrics.protocol import Protocol
@@ -104,6 +105,10 @@ def plan(config: Config, entry: Entry, protocol: Protocol) -> DataPlan:
         group = tuple(part.fingerprint(cache) for part in parts)
     except DataError as error:
         raise config.error(entry.path, str(error)) from None
+    for name, n in (source.summary() if isinstance(source, Files) else {}).items():  # others draw as many as asked for
+        if name.startswith("test") and n < LEAST_TEST:
+            reason = f"the test images of {name[-1].upper()} are {n}, and scores need at least {LEAST_TEST}"
+            raise config.error(entry.path, reason)
     metrics = scored.of_data(config, entry, source, protocol)
     whole = ""
     if several and "pair" not in (config.header.data[entry.key] or {}):

@@ -95,10 +95,10 @@ def check(path: Path) -> bool:
         "pairs whose two images differ in size (each is fitted to `size`; test_size: own refuses such test pairs)",
         [f"{_sized(a)}, and {_sized(b)}" for a, b in report.unequal],
     )
-    _list(
-        "parts with repeated images",
-        [f"{_part(name)}: {n} images have the pixels of an earlier one" for name, n in report.repeats.items()],
-    )
+    for name, pairs in report.repeats.items():
+        _list(
+            f"repeated images in {_part(name)}", [f"{again.place} is the same as {one.place}" for again, one in pairs]
+        )
     _list("doubtful", report.problems)
     if report.yaml:
         _say("To use it:", style="bold")

@@ -166,6 +166,7 @@ def test_paired_methods_skip_unpaired_data_and_say_why(benchmark_file: Write, tm
         ("data: {{glyphs: }}\nmethods: {{copy: }}\nevaluation: {{protocol: ofline}}", r":3: evaluation\.protocol: unknown protocol 'ofline'; did you mean 'offline'\?"),
         ("data: {{glyphs: {{training: {{stepz: 1}}}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.training\.stepz: unknown key"),
         ("data: {{f: {{source: folder, path: photos, layout: unpaired, size: 16, metrics: [ssim]}}}}\nmethods: {{copy: }}", r":1: data\.f\.metrics\.0: metric 'ssim' compares .* unpaired"),
+        ("data:\n  f: {{source: folder, path: one, layout: unpaired}}\nmethods: {{copy: }}", r":2: data\.f: the test images of B are 1, and scores need at least 2$"),
         ("data: {{glyphs: {{size: 8, metrics: [ssim]}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.metrics\.0: metric 'ssim' needs images of 11 pixels"),
         ("data: {{glyphs: {{metrics: []}}}}\nmethods: {{copy: }}", r":1: data\.glyphs\.metrics: name at least one"),
         ("data: {{f: {{source: folder, path: absent, layout: unpaired}}}}\nmethods: {{copy: }}", r":1: data\.f: .*absent"),
@@ -177,6 +178,7 @@ def test_paired_methods_skip_unpaired_data_and_say_why(benchmark_file: Write, tm
 )  # fmt: skip
 def test_errors_name_the_place(benchmark_file: Write, tmp_path: Path, text: str, message: str) -> None:
     unpaired_folder(tmp_path / "photos")
+    (unpaired_folder(tmp_path / "one") / "testB/testB1.png").unlink()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(Exception, match=message) as caught:
         make(benchmark_file(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,13 +20,16 @@ from i2ibench.data.folder import Folder, FolderParams, layouts
 from i2ibench.data.images import Progress
 from i2ibench.data.items import Item, read
 from i2ibench.data.lists import List, ListParams
+from i2ibench.data.pairing import doubt_of
 from i2ibench.data.paths import entries
 from i2ibench.data.shards import ShardParams, WebDataset
+from i2ibench.data.source import LEAST_TEST
 from i2ibench.errors import DataError, absent
 
 CLOSE = 12.0  # root mean squared difference (of 255) of two 16 x 16 thumbnails below which images are near-duplicates
 ALIKE = 0.25  # and that as a share of a thumbnail's own contrast, for those that have little
 LARGEST = 256  # of the sizes that are proposed
+SHARES = {"test_share": 0.1}, {"test_share": 0.2}, {"test_share": 0.5}  # likewise: the first that leaves enough to test
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Report:
     broken: list[str] = field(default_factory=list)
     twins: list[Twin] = field(default_factory=list)
     unequal: list[tuple[Look, Look]] = field(default_factory=list)  # the A and B of pairs that differ in size
-    repeats: dict[str, int] = field(default_factory=dict)  # array -> images whose pixels an earlier one has
+    repeats: dict[str, list[tuple[Item, Item]]] = field(default_factory=dict)  # array -> image, an earlier one like it
     problems: list[str] = field(default_factory=list)  # why it cannot be used as it is, or what is doubtful
     yaml: dict[str, Any] = field(default_factory=dict)
 
@@ -90,11 +93,13 @@ def check(path: Path, progress: Progress | None = None) -> Report:
         if not arrays["images"]:
             raise DataError(f"{path}: {problem or 'holds no images'}")
     report.counts = {name: len(items) for name, items in arrays.items()}
+    report.problems += [
+        f"the test images of {_domain(name)} are {n}, and scores need at least {LEAST_TEST}"
+        for name, n in report.counts.items()
+        if name.startswith("test") and n < LEAST_TEST
+    ]
     _look_at(arrays, report, progress)
-    for name, looks in report.looks.items():
-        repeats = len(looks) - len({look.digest for look in looks})
-        if repeats:
-            report.repeats[name] = repeats
+    report.repeats = {name: again for name, looks in report.looks.items() if (again := _repeats(looks))}
     for domain in dict.fromkeys(name.partition("_")[2] for name in arrays):
         report.twins += _twins(report.looks.get(f"train_{domain}", []), report.looks.get(f"test_{domain}", []))
     if source is not None and source.kind_paired and not report.yaml.get("task"):
@@ -110,8 +115,9 @@ def _recognise(path: Path) -> tuple[Files | None, dict[str, Any], str]:
         raise DataError(absent(path, "file or folder"))
     tried: list[tuple[type[Files], Any, dict[str, Any]]] = []
     if path.is_file():
-        for extra in ({}, {"task": "colorize"}, {"test_share": 0.1}, {"task": "colorize", "test_share": 0.1}):
-            tried.append((List, ListParams, {"path": str(path), **extra}))
+        for share in ({}, *SHARES):
+            for task in ({}, {"task": "colorize"}):
+                tried.append((List, ListParams, {"path": str(path), **task, **share}))
     elif any(file.suffix == ".tar" for file in entries(path)):
         for layout in ("pairs", "unpaired", "images"):
             task = {"task": "colorize"} if layout == "images" else {}
@@ -123,7 +129,7 @@ def _recognise(path: Path) -> tuple[Files | None, dict[str, Any], str]:
                 tried.append((Folder, FolderParams, {"path": str(path), "layout": layout}))
         flat = not fitting and any(file.suffix.lower() in pixels.ENDINGS for file in entries(path))
         single = {"path": str(path), "layout": "images", "task": "colorize"}
-        tried.append((Folder, FolderParams, single | ({"test_share": 0.1} if flat else {})))
+        tried += [(Folder, FolderParams, {**single, **share}) for share in (SHARES if flat else ({},))]
     problem = ""
     for kind, params, values in tried:
         try:
@@ -131,15 +137,24 @@ def _recognise(path: Path) -> tuple[Files | None, dict[str, Any], str]:
         except DataError as error:
             problem = problem or str(error)
             continue
-        # Where most names of A and B are equal, those that are not are a mistake, and the set is not truly unpaired.
-        doubtful = "do not pair by name" in problem and _nearly_paired(source)
-        return source, {"source": kind.name, **values}, problem if doubtful else ""
+        if len(source.files["test_a"]) < LEAST_TEST and values.get("test_share", 1) < SHARES[-1]["test_share"]:
+            continue
+        doubt = doubt_of(source.files) if "do not pair by name" in problem else None
+        return source, {"source": kind.name, **values}, "" if doubt is None else problem + doubt
     return None, {}, problem
 
 
-def _nearly_paired(source: Files) -> bool:
-    a, b = ({item.name for item in source.files[f"train_{domain}"]} for domain in "ab")
-    return len(a & b) > 0.5 * max(len(a), len(b))
+def _domain(name: str) -> str:
+    """Of test_a "A", and of several domains, test_cat, "cat"."""
+    domain = name.partition("_")[2]
+    return domain.upper() if domain in ("a", "b") else domain
+
+
+def _repeats(looks: Sequence[Look]) -> list[tuple[Item, Item]]:
+    """The images whose pixels an earlier one has, each with the first of these."""
+    first: dict[str, Item] = {}
+    again = [(look.item, first.setdefault(look.digest, look.item)) for look in looks]
+    return [(item, earlier) for item, earlier in again if item is not earlier]
 
 
 def _side_by_side(path: Path) -> bool:

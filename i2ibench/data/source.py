@@ -18,6 +18,8 @@ from i2ibench.settings import Settings
 
 Pairing = Literal["paired", "unpaired"]
 
+LEAST_TEST = 2  # test images: no score of a set of images is had from one
+
 
 class SourceParams(Settings):
     """Settings that every data set has. Each field is a key of a `data:` entry of the benchmark file."""

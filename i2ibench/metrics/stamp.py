@@ -15,6 +15,7 @@ from i2ibench.metrics.images import PSNR_CAP
 from i2ibench.metrics.material import Material
 from i2ibench.metrics.protocol import EXTRACTORS, LPIPS_ASSETS, REVISION, Protocol
 
+FEW = 20  # images, below which KID is unbiased still, and its error as large as what it measures
 TRIAL = {"reference_split": "test", "checkpoint": "last"}  # where the images of a trial come from
 
 
@@ -126,6 +127,8 @@ def _warnings(metrics: Collection[str], protocol: Protocol, generated: ImageSet,
             f"FID is rank-deficient: {min(counts)} images for {network.dimension} features make singular covariances "
             f"and a biased value; rank by KID"
         )
+    if "kid" in metrics and min(counts) < FEW:
+        found.append(f"KID over {min(counts)} images may differ more by chance than by method; take {FEW} or more")
     if of_features and sizes(generated) != sizes(reference):
         found.append(
             f"outputs of {spelled(generated)} pixels are compared with real images of {spelled(reference)}: "

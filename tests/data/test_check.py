@@ -75,7 +75,14 @@ def test_broken_files_and_repeats(unpaired, crops):
     report = check(unpaired)
     assert len(report.broken) == 2
     assert any("trainA3.png: does not decode" in line for line in report.broken)
-    assert report.repeats == {"train_b": 1}
+    assert {n: [(i.path.name, j.path.name) for i, j in p] for n, p in report.repeats.items()} == {
+        "train_b": [("trainB2.png", "again.png")]
+    }
+    said = CliRunner().invoke(app, ["data", "check", str(unpaired)]).output
+    assert (
+        f"repeated images in train B: 1\n  {unpaired}/trainB/trainB2.png is the same as {unpaired}/trainB/again.png"
+        in said
+    )
     assert not report.fine
 
 
@@ -109,7 +116,8 @@ def test_every_kind_of_set_is_recognised(tmp_path, crops, layout):
     assert (
         sum(report.counts.values()) == {"by-name": 16, "side-by-side": 16, "images": 8, "flat": 30, "list": 30}[layout]
     )
-    assert report.yaml.get("test_share") == (0.1 if layout == "flat" else None)
+    assert report.yaml.get("test_share") == (0.2 if layout == "flat" else None), "0.1 of these would be one"
+    assert report.counts.get("test_a", 2) >= 2
 
 
 def test_names_that_nearly_pair_are_doubtful(tmp_path, crops):
@@ -119,6 +127,35 @@ def test_names_that_nearly_pair_are_doubtful(tmp_path, crops):
     report = check(tmp_path)
     assert report.yaml["layout"] == "unpaired"
     assert "only in trainA: 5" in report.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("renamed", "name", "said"),
+    [
+        ("trainB", "b_{}", "; trainB has the names of trainA with 'b_' added"),
+        ("trainA", "{}-photo", "; trainA has the names of trainB with '-photo' added"),
+        ("trainB", "other{}", "; the test images do pair: layout: hidden-pairs scores them so"),
+    ],
+)
+def test_pairs_of_which_one_side_is_renamed_are_doubtful(tmp_path, crops, renamed, name, said):
+    for i, folder in enumerate(("trainA", "trainB", "testA", "testB")):
+        save(tmp_path / folder, crops[6 * i : 6 * i + 6], [f"face{k}" for k in range(6)])
+    for file in sorted((tmp_path / renamed).iterdir()):
+        stem = name.format(file.stem if name != "other{}" else 6 - int(file.stem[-1]))
+        file.rename(file.with_stem(stem))
+    report = check(tmp_path)
+    assert report.yaml["layout"] == "unpaired"
+    (problem,) = report.problems
+    assert "trainA (6 images) and trainB (6) do not pair by name: only in trainA: " in problem
+    assert problem.endswith(said)
+
+
+def test_too_few_test_images_for_scores_are_wrong(unpaired):
+    for file in sorted((unpaired / "testB").iterdir())[1:]:
+        file.unlink()
+    report = check(unpaired)
+    assert report.problems == ["the test images of B are 1, and scores need at least 2"]
+    assert not report.fine
 
 
 def test_shapes_that_differ_are_cropped_in_the_proposal(tmp_path, crops):

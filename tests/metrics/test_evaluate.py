@@ -106,6 +106,9 @@ def test_stamp_tells_what_a_number_depends_on(generated: np.ndarray, reference: 
     assert {"torch version", "torch-fidelity version"} <= set(stamp["metrics"]["fid"])
     assert "never compare them with published" in stamp["warnings"][0]
     assert "37 images for 512 features" in stamp["warnings"][1]
+    assert len(stamp["warnings"]) == 2
+    few = evaluate(generated, reference[:19], ["kid"], SMALL, paired=False).stamp["warnings"]
+    assert few[1] == "KID over 19 images may differ more by chance than by method; take 20 or more"
     assert stamp["metrics"]["fid"]["rank_deficient"] is True
     assert (kid["reference_split"], kid["checkpoint"]) == ("test", "last")
     assert (kid["colour"], kid["quantisation"]) == ("RGB, 0 to 255", "uint8, as in PNG files")
