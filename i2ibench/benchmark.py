@@ -18,6 +18,7 @@ from rich.progress import Progress
 from i2ibench import __version__, assets, config, executors, jobs, loggers, plan, stopping
 from i2ibench.data import cache, fetch, named
 from i2ibench.data.images import Images, sizes
+from i2ibench.disk import require_writable
 from i2ibench.errors import DataError, Stopped, StoreError
 from i2ibench.job import Job, Outcome
 from i2ibench.metrics.protocol import Protocol
@@ -25,7 +26,7 @@ from i2ibench.monitor import Monitor
 from i2ibench.plan import DataPlan, Plan
 from i2ibench.spec import TrialSpec
 from i2ibench.stopping import Stop
-from i2ibench.store import Store, require_writable
+from i2ibench.store import Store
 from i2ibench.study import answers
 
 STAMP = ".drawn-from"  # in a report's folder: the digest of what it shows, and the benchmark file, seen from there

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from i2ibench.store import atomic_write
+from i2ibench.disk import atomic_write
 
 if TYPE_CHECKING:
     import logging

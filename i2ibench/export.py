@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from i2ibench import benchmark
+from i2ibench.disk import atomic_write
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.registry import did_you_mean
-from i2ibench.store import atomic_write
 
 if TYPE_CHECKING:
     from i2ibench.plan import Plan

@@ -16,6 +16,7 @@ from i2ibench import registry
 from i2ibench.build import make_method, source_params
 from i2ibench.data.images import ImageSet
 from i2ibench.data.source import Images
+from i2ibench.disk import atomic_write
 from i2ibench.errors import TrialError, absent
 from i2ibench.metrics.adaptation import chosen_training
 from i2ibench.metrics.catalog import METRICS
@@ -24,7 +25,7 @@ from i2ibench.metrics.material import Labelled, Material, RealPairs, chosen_inpu
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.metrics.stamp import TRIAL
 from i2ibench.spec import TrialSpec
-from i2ibench.store import Store, atomic_write
+from i2ibench.store import Store
 from i2ibench.translation import reconstruct, translate, translate_styles
 
 if TYPE_CHECKING:

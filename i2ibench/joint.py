@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from i2ibench import benchmark, changes, record
 from i2ibench.changes import Compared
 from i2ibench.data import cache
+from i2ibench.disk import require_writable
 from i2ibench.errors import ConfigError, absent
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.plan import DataPlan, Plan
 from i2ibench.spec import TrialSpec
-from i2ibench.store import Store, Trial, require_writable
+from i2ibench.store import Store, Trial
 
 if TYPE_CHECKING:
     from i2ibench.data.images import Images

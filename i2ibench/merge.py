@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from i2ibench import lease
+from i2ibench.disk import read_json, require_writable
 from i2ibench.errors import StoreError
-from i2ibench.store import Store, Trial, read_json, require_writable
+from i2ibench.store import Store, Trial
 from i2ibench.study import union
 
 MADE = ("weights.pt", "outputs.npy")  # what two trainings of one trial must share to be the same

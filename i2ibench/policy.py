@@ -43,7 +43,8 @@ class Policy:
         """The policy of a training on a device.
 
         `precision: auto` is bf16 on a GPU that has it, and fp32 everywhere else: on a CPU without AMX bf16 is slower
-        (benchmarks/RESULTS.md), and on one with AMX it is there to ask for.
+        (benchmarks/RESULTS.md), and on one with AMX it is there to ask for. On a CPU that has none at all it shows what
+        a GPU's would do to the scores (`widening`).
 
         `compile: auto` is eager mode everywhere: on CPUs compiled networks lose, or gain nothing that can be told from
         noise (benchmarks/RESULTS.md), and on GPUs nobody has measured (`python -m benchmarks.training_step --compile`

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from i2ibench.disk import atomic_write
 from i2ibench.errors import TrialError
-from i2ibench.store import Trial, atomic_write
+from i2ibench.store import Trial
 
 if TYPE_CHECKING:
     from i2ibench.method import Method

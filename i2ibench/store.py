@@ -27,75 +27,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
-import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from i2ibench import lease
 from i2ibench.data.ragged import Ragged
+from i2ibench.disk import atomic_write, read_json, readable, require_writable, write_json
 from i2ibench.errors import Interrupted, StoreError
 from i2ibench.lazy import np
 
 TAKEN_OVER = "another process has taken the trial over, as this one gave no sign of life for so long"
-
-
-@contextmanager
-def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file that appears under `path` only when the block ends well: written aside, synced, renamed.
-
-    An OSError of writing (a full disk) leaves nothing behind and names `path`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).chmod(0o644)  # mkstemp's 0600 would hide results from the rest of the group
-        Path(aside).replace(path)
-    except BaseException as error:
-        Path(aside).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
-        raise
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_write(path) as file:
-        json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file, or None if there is no such file.
-
-    Raises:
-        StoreError: it cannot be read, or is damaged.
-    """
-    with _readable(path):
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what can go wrong while a file of the store is read into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise StoreError(
-            f"{path}: damaged ({' '.join(str(error).split())}); delete the trial's directory to have it made again"
-        ) from None
 
 
 class Trial:
@@ -134,7 +78,7 @@ class Trial:
     def curves(self) -> list[dict[str, Any]]:
         """The learning curves so far. A last line without an end is being written, or was when a process died."""
         file = self.path / "curves.jsonl"
-        with _readable(file):
+        with readable(file):
             lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
             return [json.loads(line) for line in lines if line.endswith("\n")]
 
@@ -163,7 +107,7 @@ class Trial:
     def images(self, name: str) -> np.ndarray | Ragged | None:
         """A file of images (see above), memory-mapped; None before it exists."""
         file = self.path / name
-        with _readable(file):
+        with readable(file):
             if not file.exists():
                 return None
             images = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -174,7 +118,7 @@ class Trial:
         file = self.path / "scores" / f"{key}.npz"
         if not file.exists():
             return {}
-        with _readable(file), np.load(file, allow_pickle=False) as arrays:
+        with readable(file), np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
 
     def state(self, key: str, metrics: list[str] | tuple[str, ...] = ()) -> str:
@@ -296,26 +240,3 @@ class Store:
     def require_writable(self, needed_bytes: int = 0) -> None:
         """Raise StoreError, before anything runs, if the store cannot be written or its disk is too full."""
         require_writable(self.path, "store", needed_bytes)
-
-
-def require_writable(folder: Path, what: str, needed_bytes: int = 0) -> None:
-    """Raise StoreError if files cannot be made in `folder`, or its disk has fewer than `needed_bytes` left.
-
-    A folder that is not there yet is tried at the nearest one above, so that nothing is left behind by bad input.
-    """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    key = what if what.startswith("-") else f"{what}:"  # an option of the command line, or a key of the file
-    try:
-        with tempfile.TemporaryFile(dir=there) as probe:
-            probe.write(b"\0" * 4096)
-            probe.flush()
-        free = shutil.disk_usage(there).free
-    except OSError as error:
-        raise StoreError(
-            f"{what} {folder}: cannot be written ({error.strerror}); choose another with `{key}`"
-        ) from None
-    if free < needed_bytes:
-        raise StoreError(
-            f"{what} {folder}: this benchmark needs about {needed_bytes / 1e6:.0f} MB "
-            f"and the disk has {free / 1e6:.0f} MB left; free some space or choose another place with `{key}`"
-        )

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2ibench import flags, gather, loggers, provenance
 from i2ibench.build import load_images, make_loop, make_method
+from i2ibench.disk import atomic_write
 from i2ibench.distributed import ranks_of, together
 from i2ibench.errors import TrialError, absent
 from i2ibench.method import Method
@@ -22,7 +23,7 @@ from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.features import extract_cached
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.spec import TrialSpec
-from i2ibench.store import Store, atomic_write
+from i2ibench.store import Store
 from i2ibench.translation import translate
 
 

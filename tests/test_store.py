@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from i2ibench import lease, store
+from i2ibench.disk import atomic_write, read_json, require_writable
 from i2ibench.errors import StoreError
-from i2ibench.store import Store, atomic_write, read_json, require_writable
+from i2ibench.store import Store
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from i2ibench.store import atomic_write
+from i2ibench.disk import atomic_write
 
 
 def kept(

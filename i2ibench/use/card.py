@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from i2ibench.data.recipes import recipes
+from i2ibench.disk import read_json, write_json
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import EXTRACTORS
 from i2ibench.show_scores import shared
-from i2ibench.store import Trial, read_json, write_json
+from i2ibench.store import Trial
 from i2ibench.use.packed import OWN_METHOD, Config
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from i2ibench.disk import require_writable
 from i2ibench.errors import ConfigError, StoreError, TrialError
-from i2ibench.store import require_writable
 from i2ibench.use.ask import Direction
 from i2ibench.use.model import Model
 

@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 
 from i2ibench import registry
 from i2ibench.assets import sha256_of
+from i2ibench.disk import read_json
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.method import Method, Task
 from i2ibench.settings import Settings
-from i2ibench.store import read_json
 from i2ibench.use.ask import Direction
 
 if TYPE_CHECKING:

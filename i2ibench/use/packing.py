@@ -17,10 +17,11 @@ from i2ibench import __version__, registry
 from i2ibench.assets import sha256_of
 from i2ibench.build import load_images
 from i2ibench.data.images import Images
+from i2ibench.disk import require_writable
 from i2ibench.errors import ConfigError, DataError, StoreError, TrialError
 from i2ibench.method import Method
 from i2ibench.spec import TrialSpec
-from i2ibench.store import Store, Trial, require_writable
+from i2ibench.store import Store, Trial
 from i2ibench.use import card, exported, packed, trials
 from i2ibench.use.ask import Ask
 from i2ibench.use.model import Model

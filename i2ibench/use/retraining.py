@@ -20,9 +20,10 @@ from i2ibench import benchmark, registry
 from i2ibench.config import Resources, Training
 from i2ibench.data.paths import expand
 from i2ibench.data.source import SourceParams
+from i2ibench.disk import atomic_write
 from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError, absent
 from i2ibench.spec import TrialSpec
-from i2ibench.store import Trial, atomic_write
+from i2ibench.store import Trial
 from i2ibench.use import trials
 
 PATHS = ("path", "archive", "labels")  # keys of a data set that may name files, from the folder of their benchmark file
