@@ -10,6 +10,7 @@ from typing import Any
 
 from i2ibench import initial, registry, sources
 from i2ibench.config import Config, Resources, Training
+from i2ibench.data import cache
 from i2ibench.data.source import SourceParams
 from i2ibench.entries import Entry
 from i2ibench.method import Method
@@ -52,6 +53,7 @@ def spec(
         "method": code,
         "params": {key: value for key, value in own.items() if key not in method.sampling},
         "data": [group or taught, _told(learned_from)],
+        "decoding": cache.VERSION,
         "training": {key: value for key, value in settings.items() if key not in BOOKKEEPING}
         if method.players
         else None,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from i2ibench.data.source import Source
 
 ENTRY_POINTS = "i2ibench.methods"
+OF_FILE = "i2ibench_file_"  # how the names of modules begin that come from a path
+_VERSIONS: dict[str, tuple[int, int]] = {}  # of such a module: time and size of its file when it was loaded
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -129,23 +131,32 @@ def _missing(found: type[Method]) -> str:
     return ""
 
 
+def is_of_file(module: str) -> bool:
+    """Whether a module was loaded from the path of its file, and not imported by its name."""
+    return module.startswith(OF_FILE)
+
+
 def _load_file(path: Path) -> ModuleType:
+    """The module of a file as it is now: one that was edited since is loaded anew."""
     path = path.expanduser().resolve()
     if not path.is_file():
         raise ConfigError(absent(path))
-    module_name = "i2ibench_file_" + "".join(c if c.isalnum() else "_" for c in str(path))
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    name = OF_FILE + "".join(c if c.isalnum() else "_" for c in str(path))
+    status = path.stat()
+    version = status.st_mtime_ns, status.st_size
+    known = sys.modules.get(name)
+    if known is not None and _VERSIONS.get(name) == version:
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
+    sys.modules[name], _VERSIONS[name] = module, version
     loader = spec.loader
     try:
         _imported(lambda: loader.exec_module(module), str(path))
     except ConfigError:
-        del sys.modules[module_name]
+        del sys.modules[name]
         raise
     return module
 

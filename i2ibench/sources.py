@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from i2ibench import registry
 from i2ibench.method import Method
 from i2ibench.provenance import code_digest
-
-INSTALLED = {"site-packages", "dist-packages"}  # folders of other people's code
 
 
 def built_in(method: type[Method]) -> bool:
@@ -25,29 +23,50 @@ def digest(method: type[Method]) -> str:
 
 
 def files(method: type[Method]) -> list[Path]:
-    """The files that a method is made of: its own, and what it imports from its folder or package; and they in turn."""
-    own, module = registry.method_file(method), sys.modules[method.__module__]
-    if built_in(method):  # what it may import counts as code of the harness
+    """The files that a method is made of: its own, and what it imports from its folder or package; and they in turn.
+
+    They are found by the names in their import statements alone, wherever these stand, and not by what happens to be
+    imported: a trial must be called the same in every process.
+    """
+    own, module = registry.method_file(method), method.__module__
+    package, dot, _ = module.partition(".")
+    if built_in(method) or not (dot or registry.is_of_file(module)):  # what lies alone among installed packages
         return [own]
-    top = sys.modules[module.__name__.partition(".")[0]]
-    home = own.parent if top is module else Path(top.__file__ or own).parent
-    found, waiting = {own: None}, [*_imports(own, module.__package__ or "")]
-    while waiting and home.name not in INSTALLED:  # a module that lies there alone is a home to none of the others
-        module = sys.modules.get(waiting.pop(0), module)
-        file = Path(getattr(module, "__file__", None) or "")  # a built-in one has none
-        if file in found or file.suffix != ".py" or not file.is_relative_to(home):
-            continue
-        if not INSTALLED & {*file.relative_to(home).parts}:  # an environment in the folder of the benchmark
+    levels = module.count(".") + (own.name == "__init__.py")
+    root = own.parents[levels]  # the folder that its modules' names start from
+    found: dict[Path, None] = {}
+    waiting = [own]
+    while waiting:
+        file = waiting.pop(0)
+        if file not in found:
             found[file] = None
-            waiting += _imports(file, module.__package__ or "")
+            status = file.stat()
+            names = _imports(file, ".".join(file.parent.relative_to(root).parts), status.st_mtime_ns, status.st_size)
+            wanted = [name for name in names if name.partition(".")[0] != "i2ibench"]  # the harness counts otherwise
+            waiting += [
+                part for name in wanted if not dot or name.partition(".")[0] == package for part in _at(root, name)
+            ]
     return [*found]
 
 
-def _imports(file: Path, package: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _imports(file: Path, package: str, *version: int) -> tuple[str, ...]:
     """Names of the modules that a file may import, and of what it takes from them, which may be modules too."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (package or not node.level):
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(dict.fromkeys(names))
+
+
+def _at(root: Path, name: str) -> Iterator[Path]:
+    """The files of a module and of the packages that it is in, as far as they are there."""
+    folder = root
+    for part in name.split("."):
+        for file in (folder / f"{part}.py", folder / part / "__init__.py"):
+            if file.is_file():
+                yield file
+        folder /= part

@@ -4,7 +4,7 @@
     lease-<n>.json        who works on it now (`lease`); its time of modification is the heartbeat
     stop                  asks whoever works on it to leave (`stopping`)
     spec.json             what the trial is
-    method.py             the source of its method as it was, where that is a file of the user's
+    method.py             the source of its method as it was, where that is one file of the user's
     progress.json         what it is doing (state, step, rate, time left), rewritten as it runs
     log.txt               what it printed, tracebacks included
     checkpoints/          the last two, while it trains

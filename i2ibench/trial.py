@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from i2ibench import flags, gather, loggers, provenance
+from i2ibench import flags, gather, loggers, provenance, registry, sources
 from i2ibench.build import load_images, make_loop, make_method
 from i2ibench.disk import atomic_write
 from i2ibench.distributed import ranks_of, together
@@ -57,10 +57,9 @@ def train_and_translate(
     log.info("%s on %s, %d threads", spec.id, device, torch.get_num_threads())
     training = home.training()
     if spec.method.endswith(".py"):
-        trial.keep_method(Path(spec.method))
-        if (
-            training is None
-        ):  # a mistake in `translate` shows before the training; another method leaves no trace in this
+        if len(sources.files(registry.method(spec.method))) == 1:  # alone it can be used again
+            trial.keep_method(Path(spec.method))
+        if training is None:  # a mistake in `translate` shows before the training; by another one, to leave no trace
             translate(make_method(spec, store, device), images.test_a[:1], spec.seed, device, backward=spec.backward)
     method = make_method(spec, store, device)
     about = {key: getattr(spec, key) for key in ("label", "method", "params", "data", "seed", "training")}

@@ -21,7 +21,7 @@ _PRODUCTS = {
 
 def needed() -> bool:
     """Whether torch has no fast products of bf16 numbers on this CPU (oneDNN asks for AVX-512)."""
-    return not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Widened(TorchDispatchMode):
@@ -29,7 +29,8 @@ class Widened(TorchDispatchMode):
 
     That is what processors with bf16 do, as they multiply without rounding and sum in float32, in whatever order.
     Without them torch has loops of its own instead: a step of pix2pix takes dozens of times as long as in float32, and
-    its sums are rounded on the way (benchmarks/RESULTS.md).
+    its sums are rounded on the way (benchmarks/RESULTS.md). Attention is left to torch, which takes three times as long
+    for it as in float32.
     """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from i2ibench import benchmark, jobs, monitor, show
-from i2ibench.data import fetch, files, recipes
-from i2ibench.errors import DivergedError, StoreError
+from i2ibench.data import cache, fetch, recipes
+from i2ibench.errors import DivergedError, StoreError, TrialError
 from i2ibench.executors.local import LocalExecutor
+from i2ibench.job import Outcome
 from i2ibench.merge import merge
 from i2ibench.plan import Plan
 from i2ibench.stopping import Stop
@@ -162,12 +163,9 @@ def test_a_merge_brings_the_networks_that_trials_share(load: Load, tmp_path: Pat
         merge([store.path], tmp_path / "all")
 
 
-METHOD = """
-    import sys
+MINE = """
     from typing import Any
 
-    from nets.parts import FACTOR
-    import nets
     from i2ibench.method import Method
 
 
@@ -175,42 +173,62 @@ METHOD = """
         paper = "none"
 
         def translate(self, a: Any, *, rng: Any) -> Any:
+            from nets.parts import FACTOR  # not before it is needed
+
             return a * FACTOR
 """
+BESIDE = {
+    "mine.py": textwrap.dedent(MINE),
+    "nets/__init__.py": "",
+    "nets/parts.py": "from .more import FACTOR",
+    "nets/more.py": "FACTOR = 1",
+    "nets/other.py": "FACTOR = 2",
+    "i2ibench/method.py": "raise SystemError",  # a clone of the project: it counts otherwise
+}
 
 
-def test_what_a_method_imports_from_beside_it_is_part_of_its_name(
-    benchmark_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def mine(benchmark_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A benchmark of a method of several files."""
     monkeypatch.syspath_prepend(tmp_path)
-    parts = {
-        "mine.py": textwrap.dedent(METHOD),
-        "nets/__init__.py": "",
-        "nets/parts.py": "from .more import FACTOR",
-        "nets/more.py": "FACTOR = 1",
-        "nets/other.py": "FACTOR = 2",
-    }
-    for name, text in parts.items():
+    for name, text in BESIDE.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    file = benchmark_file(
+    yield benchmark_file(
         "seeds: [0]\nstore: {tmp}/runs\ndata: {glyphs: {size: 16} }\nmethods: {mine: {method: {tmp}/mine.py} }\n"
     )
-
-    def name() -> str:
-        return benchmark.load(file)[0].trials[0].id
-
-    before = name()
-    (tmp_path / "nets" / "other.py").write_text("FACTOR = 3")
-    (tmp_path / "nets" / "more.py").write_text("FACTOR = 1  # as published")
-    assert name() == before, "what it does not import, and comments, do not count"
-    (tmp_path / "nets" / "more.py").write_text("FACTOR = -1")
-    assert name() != before
     for module in [module for module in sys.modules if module.partition(".")[0] == "nets"]:
         del sys.modules[module]
 
 
+def test_what_a_method_imports_from_beside_it_is_part_of_its_name(mine: Path) -> None:
+    def name() -> str:
+        return benchmark.load(mine)[0].trials[0].id
+
+    before, nets = name(), mine.parent / "nets"
+    (nets / "other.py").write_text("FACTOR = 3")
+    (nets / "more.py").write_text("FACTOR = 1  # as published")
+    assert name() == before, "what it does not import, and comments, do not count"
+    (nets / "more.py").write_text("FACTOR = -1")
+    assert name() != before
+
+
+def test_a_method_of_several_files_is_trained_and_used_and_a_comment_changes_nothing(mine: Path) -> None:
+    the_plan, store = benchmark.load(mine)
+    (spec,) = the_plan.trials
+    work = [job for job in jobs.make(the_plan, store, [spec]) if job.kind == "train"]
+    assert [outcome for _, outcome in LocalExecutor().run(work, Stop())] == [Outcome("done")]
+    assert benchmark.load(mine)[0].trials[0].id == spec.id, "whatever was imported by now"
+    with (mine.parent / "mine.py").open("a") as file:
+        file.write("# a remark\n")
+    image = np.full((16, 16, 3), 200, np.uint8)
+    np.testing.assert_array_equal(trials.from_trial(store.trial(spec.id), "cpu").translate(image), image)
+    (mine.parent / "nets" / "more.py").write_text("FACTOR = -1.0")
+    with pytest.raises(TrialError, match="or what it imports"):
+        trials.from_trial(store.trial(spec.id), "cpu")
+
+
 def test_how_images_are_decoded_is_part_of_a_trials_name(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     before = load()[0].trials[0]
-    monkeypatch.setattr(files, "VERSION", 99)
+    monkeypatch.setattr(cache, "VERSION", 99)
     assert load()[0].trials[0].trained_as != before.trained_as

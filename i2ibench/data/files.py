@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from i2ibench.data import pixels
-from i2ibench.data.cache import VERSION, cores, digests
+from i2ibench.data.cache import cores, digests
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.items import Item, extent, read
 from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
@@ -158,7 +158,7 @@ class Files(Source):
         }
         task = self.params.task and self.params.task.fingerprint()
         maps = self.params.palette_domain if self.params.palette else None  # those are resized in their own way
-        told = [f"decoding {VERSION}", self.pairing, self.hidden_pairs, task, maps, content, *besides]
+        told = [self.pairing, self.hidden_pairs, task, maps, content, *besides]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     def decode(self, allocate: Allocate = in_memory, progress: Progress | None = None) -> Images:

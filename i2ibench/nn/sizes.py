@@ -60,7 +60,8 @@ def check_denoiser(size: int, params: Any) -> None:
     maps = [2**level for level in range(len(params.multipliers))]
     if size % maps[-1]:
         raise ConfigError(f"size {size} must be divisible by {maps[-1]}; change it, or have fewer multipliers")
-    absent = [str(n) for n in params.attention if n not in maps and "attention" in params.model_fields_set]
+    asked = params.attention if params.attention != type(params).model_fields["attention"].default else ()
+    absent = [str(n) for n in asked if n not in maps]
     if absent:
         known = ", ".join(map(str, maps))
         raise ConfigError(

@@ -32,6 +32,7 @@ class Overall:
     standings: tuple[Standing, ...]
     friedman: Friedman | None
     missing: str  # what Friedman's test still lacks, as a sentence; "" if nothing
+    shared: bool = False  # whether data sets are made of the same images, and count as one in Friedman's test
     means: tuple[Board, ...] = ()  # of each set of several domains: its scores over all ways from one to another
 
     @property
@@ -74,14 +75,14 @@ def build(
     )
     block = [(images or {}).get(str(data), str(data)) for data in places]
     blocks = places.T.groupby(block, sort=False).agg(lambda column: column.mean(skipna=False))
-    test = statistics.friedman(blocks)
+    test, shared = statistics.friedman(blocks), len(set(block)) < len(block)
     order = [standing.label for standing in standings]
     by_set: dict[str, list[Board]] = {}
     for board in boards:
         if (name := (sets or {}).get(board.data)) is not None:
             by_set.setdefault(name, []).append(board)
     means = tuple(_means(name, several, order) for name, several in by_set.items())
-    return Overall(tuple(places.columns), standings, test, "" if test else _missing(blocks, len(block)), means)
+    return Overall(tuple(places.columns), standings, test, "" if test else _missing(blocks, shared), shared, means)
 
 
 def _means(name: str, boards: Sequence[Board], order: Sequence[str]) -> Board:
@@ -148,7 +149,7 @@ def _best(column: Column, rows: Sequence[Row]) -> set[str]:
     return {label for label, mean in means.items() if mean == top}
 
 
-def _missing(places: pd.DataFrame, boards: int) -> str:
+def _missing(places: pd.DataFrame, shared: bool) -> str:
     """Why there is no test over data sets, in numbers."""
     scored = places.dropna(axis=0, how="all")
     n, k = len(scored), int(scored.notna().all().sum())
@@ -157,5 +158,5 @@ def _missing(places: pd.DataFrame, boards: int) -> str:
         lacks.append(f"{FEWEST_DATA} data sets (there are {n}: {FEWEST_DATA - n} missing)")
     if k < FEWEST_METHODS:
         lacks.append(f"{FEWEST_METHODS} methods that are ranked on all of them (there are {k})")
-    once = " Ways, directions and sizes of the same images count as one." if boards > n else ""
+    once = " Ways, directions and sizes of the same images count as one." if shared else ""
     return f"Friedman’s test and a critical difference need at least {' and '.join(lacks)}.{once}"

@@ -23,7 +23,7 @@ def diagram(overall: Overall, looks: Looks) -> Drawing | None:
         drawing = figure(11, 1.3 + 0.3 * ((len(names) + 1) // 2) + 0.13 * len(groups))
         _draw(drawing.subplots(), test, groups, looks)
     places = listed([f"{name} {rank:.2f}" for name, rank in test.mean_ranks.items()])
-    once = " (ways, directions and sizes of the same images count as one)" if len(overall.data) > test.data else ""
+    once = " (ways, directions and sizes of the same images count as one)" if overall.shared else ""
     alike = "; ".join(listed(list(group)) for group in groups) or "none"
     return Drawing(
         "critical-difference",

@@ -70,7 +70,7 @@ def _slurm(read: Config, chosen: Slurm, version: str) -> Iterator[Check]:
     wanted = ("--partition", chosen.partition) if chosen.partition else ()
     shapes = (_ask("sinfo", "--noheader", "--format=%D of %c cores, %m MB, %G", *wanted) or "").splitlines()
     has_gpus = any("gpu" in shape for shape in shapes)
-    found = "; ".join(sorted({" ".join(shape.split()).replace(", (null)", ", no GPU") for shape in shapes}))
+    found = "; ".join(sorted({" ".join(shape.split()).replace(", (null)", ", no GPU") for shape in shapes})) or "none"
     if chosen.gpus_per_node and not has_gpus:
         found += ": say gpus_per_node: 0 to train on CPUs"
     yield Check("the nodes", "wrong" if chosen.gpus_per_node and not has_gpus else "ok", found)

@@ -27,6 +27,7 @@ def submitted(file: Path, options: Mapping[str, Any], *, dry_run: bool) -> None:
     if not left:
         print(f"all {len(the_plan.trials)} trials are in {store.path} already; `i2ibench report` draws them")
         return
+    hindrance = submit.hindrance(read, chosen)  # before the job itself counts in the user's limits
     job, log = submit.submit(read, chosen)
     name = shlex.quote(str(file))
     print(
@@ -36,8 +37,10 @@ def submitted(file: Path, options: Mapping[str, Any], *, dry_run: bool) -> None:
         f"  i2ibench status {name}       how far each trial is\n"
         f"  scancel {job}                end it; submit again to go on"
     )
-    if why := submit.hindrance(read, chosen):
-        print(f"Slurm finds no node for it as things are ({why}): `i2ibench doctor --slurm` says what the nodes have")
+    if hindrance:
+        print(
+            f"Slurm would not start it as things are ({hindrance}): `i2ibench doctor --slurm` says what the nodes have"
+        )
 
 
 def doctor(file: Path) -> bool:

@@ -70,7 +70,7 @@ def sbatch(text: str, *options: str) -> str:
 
 
 def hindrance(benchmark: Config, chosen: Slurm) -> str:
-    """Why no node could run the job as things are; "" if one could. Slurm queues it all the same, and it waits."""
+    """Why Slurm could not start the job as things are; "" if it could. It may queue it all the same, to wait."""
     try:
         sbatch(script(benchmark, chosen), "--test-only")
     except ConfigError as error:

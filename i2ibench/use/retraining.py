@@ -235,6 +235,5 @@ def _metrics(trial: Trial) -> dict[str, list[str]]:
 
 def _other(settings: Mapping[str, Any], model: type[BaseModel], keep: tuple[str, ...] = ()) -> dict[str, Any]:
     """Those settings that are not a model's defaults: so the file says what matters, and no more."""
-    fields = model.model_fields
-    plain = {key: field.get_default(call_default_factory=True) for key, field in fields.items()}
+    plain = model.model_construct().model_dump(mode="json", warnings=False)  # as the settings were written
     return {key: value for key, value in settings.items() if key in keep or key not in plain or value != plain[key]}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from i2ibench import registry
+from i2ibench import registry, sources
 from i2ibench.errors import ConfigError, StoreError, TrialError, absent
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
@@ -128,8 +128,10 @@ def _as_it_was(trial: Trial, spec: TrialSpec) -> TrialSpec:
     """With the method's source as it was when the trial was trained, where the user has edited or removed the file."""
     if not spec.method.endswith(".py") or not trial.method.exists():
         return spec
-    file = Path(spec.method)
-    same = file.exists() and file.read_bytes() == trial.method.read_bytes()
+    try:
+        same = sources.digest(registry.method(spec.method)) == spec.code
+    except ConfigError:  # it is gone, or cannot be imported any more
+        same = False
     return spec if same else replace(spec, method=str(trial.method))
 
 

@@ -169,7 +169,7 @@ def test_a_request_that_no_node_can_meet_is_said_to_wait(lab, sleepy) -> None:
     assert job
     sleepy.jobs.append(job[1])
     said = " ".join((done.stdout + done.stderr).split())
-    assert "Slurm finds no node for it as things are (Requested node configuration is not available)" in said
+    assert "Slurm would not start it as things are (Requested node configuration is not available)" in said
 
 
 def test_doctor_asks_slurm_itself(lab, sleepy) -> None:
