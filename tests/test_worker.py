@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from i2ibench import benchmark, gather, jobs, lease, stopping, trial
-from i2ibench.errors import TrialError
+from i2ibench.errors import ConfigError
 from i2ibench.turns import Turns
 from i2ibench.use import trials
 from i2ibench.worker import run_job
@@ -172,5 +172,5 @@ def test_a_model_is_used_as_it_was_trained_whatever_became_of_its_file(benchmark
     np.testing.assert_array_equal(trials.from_trial(store.trial(train.trial), "cpu").translate(images), before)
     store.trial(train.trial).method.unlink()
     source.write_text("# it was another method\n")
-    with pytest.raises(TrialError, match="changed after"):
+    with pytest.raises(ConfigError, match="exactly one subclass"):
         trials.from_trial(store.trial(train.trial), "cpu")
