@@ -139,7 +139,8 @@ def test_a_method_that_keeps_what_it_learned_elsewhere_is_refused(store: Path, t
     source += "\n    mean = 0.0\n\n    def fit(self, a, b):\n        self.mean = b.float().mean().item() / 127.5 - 1\n"
     (tmp_path / "plain.py").write_text(source)
     spec = json.loads((other / "spec.json").read_text())
-    (other / "spec.json").write_text(json.dumps({**spec, "method": str(tmp_path / "plain.py")}))
+    (other / "spec.json").write_text(json.dumps({**spec, "method": str(tmp_path / "plain.py"), "code": ""}))
+    (other / "method.py").unlink()
     with pytest.raises(I2IBenchError, match="translates otherwise once packed"):
         packing.write(Store(tmp_path / "runs").trial(trial.id), tmp_path / "new")
     assert not (tmp_path / "new").exists()
