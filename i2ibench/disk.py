@@ -48,7 +48,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     Raises:
         StoreError: it cannot be read, or is damaged.
     """
-    with readable(path):
+    with reading(path):
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -56,7 +56,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Turn what can go wrong while a file of the store is read into one line."""
     try:
         yield

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from i2ibench.spec import TrialSpec
     from i2ibench.store import Store, Trial
 
+PerImage = Mapping[str, Mapping[str, Mapping[int, np.ndarray]]]  # label -> metric -> seed -> values (images,)
+
 
 class ResultsError(I2IBenchError):
     """Results that cannot stand in one table."""
@@ -114,9 +116,7 @@ def _interval(found: Mapping[str, Any] | None) -> tuple[float | None, float | No
     return found["low"], found["high"], f"{level}{found.get('kind', '')}".strip()
 
 
-def per_image(
-    plan: Plan, store: Store, data: str, labels: Collection[str]
-) -> dict[str, dict[str, dict[int, np.ndarray]]]:
+def per_image(plan: Plan, store: Store, data: str, labels: Collection[str]) -> PerImage:
     """label -> metric -> seed -> values (images,) of the finished trials of some rows, for metrics of single images."""
     found: dict[str, dict[str, dict[int, np.ndarray]]] = {}
     for spec in plan.trials:

@@ -22,17 +22,14 @@ from i2ibench.store import Store, Trial
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from i2ibench.frames import PerImage
+
 FILE = "trials.parquet"
 KEY = b"i2ibench"  # of the plan among the file's metadata
 VERSION = 1  # raise it when a reader of before could not read what is written
 
 
-def save(
-    plan: Plan,
-    store: Store,
-    per_image: Mapping[str, Mapping[str, Mapping[str, Mapping[int, np.ndarray]]]],
-    folder: Path,
-) -> None:
+def save(plan: Plan, store: Store, per_image: Mapping[str, PerImage], folder: Path) -> None:
     """Write trials.parquet: one row per trial with its spec, result and scores as JSON, and its values per image.
 
     Args:

@@ -35,7 +35,7 @@ from typing import Any
 
 from i2ibench import lease
 from i2ibench.data.ragged import Ragged
-from i2ibench.disk import atomic_write, read_json, readable, require_writable, write_json
+from i2ibench.disk import atomic_write, read_json, reading, require_writable, write_json
 from i2ibench.errors import Interrupted, StoreError
 from i2ibench.lazy import np
 
@@ -78,7 +78,7 @@ class Trial:
     def curves(self) -> list[dict[str, Any]]:
         """The learning curves so far. A last line without an end is being written, or was when a process died."""
         file = self.path / "curves.jsonl"
-        with readable(file):
+        with reading(file):
             lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
             return [json.loads(line) for line in lines if line.endswith("\n")]
 
@@ -107,7 +107,7 @@ class Trial:
     def images(self, name: str) -> np.ndarray | Ragged | None:
         """A file of images (see above), memory-mapped; None before it exists."""
         file = self.path / name
-        with readable(file):
+        with reading(file):
             if not file.exists():
                 return None
             images = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -118,7 +118,7 @@ class Trial:
         file = self.path / "scores" / f"{key}.npz"
         if not file.exists():
             return {}
-        with readable(file), np.load(file, allow_pickle=False) as arrays:
+        with reading(file), np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
 
     def state(self, key: str, metrics: list[str] | tuple[str, ...] = ()) -> str:

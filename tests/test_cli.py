@@ -168,7 +168,7 @@ def test_a_mistake_on_the_command_line_is_one_line(arguments: list[str], message
 def test_evaluate_says_what_it_cannot_score_yet(benchmark_file: Write) -> None:
     run = i2ibench("evaluate", benchmark_file())
     assert run.returncode == 0, run.stderr
-    assert "2 of 2 trials are not trained yet: `i2ibench run` does" in run.stderr
+    assert "2 of 2 trials are not trained yet; `i2ibench run` trains them" in run.stderr
 
 
 def test_missing_weights_say_how_to_get_them(benchmark_file: Write, tmp_path: Path) -> None:

@@ -202,7 +202,10 @@ def ended(run: Callable[[], Summary]) -> None:
         print(f"{len(summary.stopped)} trials were stopped; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(130)
     if untrained := sum(state in ("missing", "interrupted") for state in summary.states.values()):
-        print(f"{untrained} of {len(summary.states)} trials are not trained yet: `i2ibench run` does", file=sys.stderr)
+        print(
+            f"{untrained} of {len(summary.states)} trials are not trained yet; `i2ibench run` trains them",
+            file=sys.stderr,
+        )
 
 
 def say(page: Path) -> None:

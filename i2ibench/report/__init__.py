@@ -61,9 +61,7 @@ class Built:
 
     table: pd.DataFrame
     boards: list[Board]
-    per_image: dict[
-        str, dict[str, dict[str, dict[int, np.ndarray]]]
-    ]  # data set -> label -> metric -> seed -> (images,)
+    per_image: dict[str, frames.PerImage]  # by data set
     standings: Overall | None  # over all data sets
 
     @property
@@ -173,7 +171,7 @@ def write(
 def _figures(
     board: Board,
     boards: Sequence[Board],
-    per_image: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]],
+    per_image: frames.PerImage,
     points: pd.DataFrame,
     sources: Sources,
 ) -> list[Make]:

@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from i2ibench.frames import PerImage
 from i2ibench.report.board import Board, Column, Published, Row
 from i2ibench.report.drawing import Drawing, left_out, legend_columns, listed, shorten, top
 from i2ibench.report.style import INK, MUTED, REFERENCE_COLOUR, RULE, Looks, figure, house
@@ -95,9 +96,7 @@ def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], published: Seque
         ax.axhline(edge - 0.5, color=RULE, linewidth=1)
 
 
-def distributions(
-    board: Board, by_seed: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]], looks: Looks
-) -> Drawing | None:
+def distributions(board: Board, by_seed: PerImage, looks: Looks) -> Drawing | None:
     """How the values of single images spread, one panel per metric that has them; all seeds together.
 
     by_seed: label -> metric -> seed -> (images,), from `frames.per_image`.

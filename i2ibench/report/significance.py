@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from i2ibench import statistics
+from i2ibench.frames import PerImage
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.statistics import Comparison
 
 COMPARED = 16  # rows from the top: 120 pairs by each score, which a reader can still take in
-# A method that leads by some score and stands further down is compared too.
 
 
 def tested(board: Board) -> list[str]:
@@ -21,7 +18,7 @@ def tested(board: Board) -> list[str]:
     return [row.label for place, row in enumerate(finished) if place < COMPARED or row.best]
 
 
-def compared(board: Board, per_image: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]]) -> Board:
+def compared(board: Board, per_image: PerImage) -> Board:
     """The board with the rows of `tested` compared in pairs, and the ties with the best marked.
 
     per_image: label -> metric -> seed -> (images,), from `frames.per_image`.
@@ -40,9 +37,7 @@ def compared(board: Board, per_image: Mapping[str, Mapping[str, Mapping[int, np.
     )
 
 
-def _by(
-    column: Column, rows: list[Row], images: Mapping[str, Mapping[str, Mapping[int, np.ndarray]]]
-) -> list[Comparison]:
+def _by(column: Column, rows: list[Row], images: PerImage) -> list[Comparison]:
     scores = {row.label: row.by_seed[column.name] for row in rows if row.by_seed.get(column.name)}
     values = {label: images[label][column.name] for label in scores if column.name in images.get(label, {})}
     return statistics.compare(column.name, scores, values, column.higher_is_better)
