@@ -40,7 +40,6 @@ from i2ibench.report.style import Looks
 from i2ibench.study import analysis
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
     from i2ibench.changes import Compared
