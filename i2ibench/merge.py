@@ -6,7 +6,7 @@ import filecmp
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from i2ibench import lease
 from i2ibench.disk import read_json, require_writable
 from i2ibench.errors import StoreError
+from i2ibench.metrics.known import joined
 from i2ibench.store import Store, Trial
 from i2ibench.study import union
 
@@ -186,23 +187,7 @@ def _add_scores(source: Trial, home: Trial, key: str) -> None:
     """Put a trial's scores beside those it has at home. Curves first: the scores say that all of it is there."""
     ours, theirs = home.points(key), source.points(key)
     if theirs:
-        home.write_points(key, theirs | {at: _joined(point, theirs.get(at, point)) for at, point in ours.items()})
+        home.write_points(key, theirs | {at: joined(point, theirs.get(at, point)) for at, point in ours.items()})
     scores = source.scores(key) or {}
     per_image = source.per_image(key) | home.per_image(key)
-    home.write_scores(key, _joined(home.scores(key) or scores, scores), per_image)
-
-
-def _joined(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Two records of scores of the same images as one, as `metrics.known.merged` has it; ours go before."""
-    made = {**theirs, **ours}
-    for part in ("values", "intervals", "bounds"):
-        if part in made:
-            made[part] = {**theirs.get(part, {}), **ours.get(part, {})}
-    mine, other = ours["protocol"], theirs["protocol"]
-    made["protocol"] = {
-        **mine,
-        "metrics": other.get("metrics", {}) | mine.get("metrics", {}),
-        "warnings": list(dict.fromkeys(line for stamp in (mine, other) for line in stamp.get("warnings", []))),
-        "device": ", ".join(dict.fromkeys(stamp["device"] for stamp in (mine, other) if "device" in stamp)),
-    }
-    return made
+    home.write_scores(key, joined(home.scores(key) or scores, scores), per_image)

@@ -52,8 +52,7 @@ def score(
     points = {} if rescore else trial.points(key)
     for step in store.trial(spec.trained_as).snapshots() if metrics else ():
         had = points.get(step)
-        usable = known.read(had, {})
-        if usable is not None and set(metrics) <= set(usable.values):
+        if had is not None and known.counts(had) and set(metrics) <= set(had["values"]):
             continue
         if should_stop():
             raise Interrupted(f"stopped before step {step} of the curves was scored, as asked")

@@ -184,25 +184,21 @@ def score(
     if outputs is None:
         raise TrialError(f"{absent(trial.path / 'outputs.npy')}; delete the trial's directory to have it made again")
     key = spec.score_key(protocol)
-    content = trial.scores(key)
-    had = [name for name in content["values"] if name in METRICS] if content else []
-    usable = None if rescore else known.read(content, trial.per_image(key))
-    wanted = tuple(m for m in dict.fromkeys((*had, *metrics)) if usable is None or m not in usable.values)
-    if usable is not None and not wanted:
+    had = trial.scores(key)
+    named = [name for name in had["values"] if name in METRICS] if had else []
+    kept = had if had and known.counts(had) and not rescore else None
+    wanted = tuple(m for m in dict.fromkeys((*named, *metrics)) if kept is None or m not in kept["values"])
+    if kept is not None and not wanted:
         return
     scores = gather.scored(spec, store, images, outputs, wanted, protocol, device)
-    fresh = tuple(scores.values)
-    if usable is not None:
-        scores = known.merged(usable, scores)
-    trial.write_scores(
-        key,
-        {
-            "key": key,
-            "values": scores.values,
-            "intervals": scores.intervals,
-            "bounds": scores.bounds,
-            "protocol": scores.stamp,
-        },
-        scores.per_image,
-    )
-    log.info("scores: %s", "  ".join(f"{name} {scores.values[name]:.5g}" for name in fresh))
+    record: dict[str, Any] = {
+        "key": key,
+        "values": scores.values,
+        "intervals": scores.intervals,
+        "bounds": scores.bounds,
+        "protocol": scores.stamp,
+    }
+    if kept is not None:
+        record = known.joined(record, kept)
+    trial.write_scores(key, record, (trial.per_image(key) if kept else {}) | scores.per_image)
+    log.info("scores: %s", "  ".join(f"{name} {scores.values[name]:.5g}" for name in scores.values))

@@ -1,4 +1,4 @@
-"""Scores that are known already: which of them still count, and how new ones are put beside them."""
+"""Records of scores, as the store keeps them: which still count, and how two of the same images become one."""
 
 from __future__ import annotations
 
@@ -6,51 +6,40 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
-
 from i2ibench.metrics.catalog import METRICS
-from i2ibench.metrics.evaluate import Scores
 from i2ibench.metrics.protocol import REVISION
 
 VERSION = " version"  # ends the entries of a stamp that name a library
 
+Record = Mapping[str, Any]  # values, protocol (their stamp), and intervals and bounds of those that have them
 
-def read(content: Mapping[str, Any] | None, per_image: Mapping[str, np.ndarray]) -> Scores | None:
-    """Scores as the store has them; None if there are none, or this machine's libraries would give others.
+
+def counts(record: Record) -> bool:
+    """Whether this machine's libraries would give the same scores.
 
     Values under one key stand in one table, and so are made by the same versions: all of them are computed anew where
     one would be by another.
     """
-    if content is None:
-        return None
-    stamp = content["protocol"]
-    entries = stamp.get("metrics", {})
-    if not all(name in METRICS and _current(entries.get(name, {})) for name in content["values"]):
-        return None
-    arrays = {name: values for name, values in per_image.items() if name in content["values"]}
-    return Scores(
-        dict(content["values"]), stamp, arrays, dict(content.get("intervals", {})), dict(content.get("bounds", {}))
-    )
+    entries = record["protocol"].get("metrics", {})
+    return all(name in METRICS and _current(entries.get(name, {})) for name in record["values"])
 
 
-def merged(known: Scores, new: Scores) -> Scores:
-    """Both, in the catalogue's order; the new ones go before."""
-    values = known.values | new.values
-    warnings = dict.fromkeys((*known.stamp["warnings"], *new.stamp["warnings"]))
-    devices = dict.fromkeys((known.stamp["device"], new.stamp["device"]))
-    stamp = {
-        **new.stamp,
-        "device": ", ".join(devices),
-        "warnings": list(warnings),
-        "metrics": known.stamp["metrics"] | new.stamp["metrics"],
+def joined(first: Record, second: Record) -> dict[str, Any]:
+    """Both, in the catalogue's order; where they have the same, `first` goes before."""
+    made = {**second, **first}
+    for part in ("values", "intervals", "bounds"):
+        if part in made:
+            made[part] = {**second.get(part, {}), **first.get(part, {})}
+    values = made["values"]
+    made["values"] = {name: values[name] for name in dict.fromkeys((*METRICS, *values)) if name in values}
+    stamps = first["protocol"], second["protocol"]
+    made["protocol"] = {
+        **stamps[0],
+        "metrics": stamps[1].get("metrics", {}) | stamps[0].get("metrics", {}),
+        "warnings": list(dict.fromkeys(line for stamp in stamps for line in stamp.get("warnings", []))),
+        "device": ", ".join(dict.fromkeys(stamp["device"] for stamp in stamps if "device" in stamp)),
     }
-    return Scores(
-        {name: values[name] for name in METRICS if name in values},
-        stamp,
-        known.per_image | new.per_image,
-        known.intervals | new.intervals,
-        known.bounds | new.bounds,
-    )
+    return made
 
 
 def _current(entry: Mapping[str, Any]) -> bool:
