@@ -25,8 +25,8 @@ import torch
 
 from benchmarks.training_step import WARM, ours, seconds
 from i2ibench import provenance
-from i2ibench.data.cache import cores
 from i2ibench.distributed import ALONE, Group, Ranks
+from i2ibench.machine import cores
 from i2ibench.policy import Policy
 
 

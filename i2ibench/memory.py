@@ -6,6 +6,7 @@ import errno
 import math
 import re
 import resource
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -88,4 +89,5 @@ def _resident(field: str) -> int:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(status.split(f"{field}:")[1].split()[0]) * 1024
     except (OSError, IndexError):  # no Linux: the peak since the process began
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024  # bytes there, kilobytes elsewhere

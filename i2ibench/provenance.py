@@ -17,6 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from i2ibench import machine
+
 DIFF_CHARACTERS = 50_000  # of `git diff`, kept with each trial
 SETTLED_SECONDS = 5.0  # a file that changed later than that may change again within a tick of its clock
 VERSION = 2  # of how a file's meaning is hashed: raise it when that changes
@@ -155,8 +157,8 @@ def hardware() -> dict[str, Any]:
     found: dict[str, Any] = {
         "host": socket.gethostname(),
         "system": platform.platform(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": machine.processor(),
+        "cores": machine.cores(),
     }
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
@@ -167,11 +169,3 @@ def hardware() -> dict[str, Any]:
 def collect() -> dict[str, Any]:
     """Everything above, for a trial's result."""
     return {"packages": packages(), "hardware": hardware(), "git": git_state(Path(__file__).parent)}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

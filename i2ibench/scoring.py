@@ -16,12 +16,12 @@ import numpy as np
 
 from i2ibench import assets, config, yamlfile
 from i2ibench.data import pixels
-from i2ibench.data.cache import cores
 from i2ibench.data.folder import image_files
 from i2ibench.data.images import ImageSet, sizes, spelled
 from i2ibench.data.labels import few
 from i2ibench.data.paths import entries, existing
 from i2ibench.errors import ConfigError, DataError
+from i2ibench.machine import cores
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import Protocol, resolve
 from i2ibench.registry import did_you_mean

@@ -20,6 +20,7 @@ from i2ibench.data.images import ARRAYS, Images, Progress
 from i2ibench.data.ragged import Ragged
 from i2ibench.errors import DataError, absent, readable
 from i2ibench.lazy import np
+from i2ibench.machine import cores
 
 if TYPE_CHECKING:
     from i2ibench.data.source import Source
@@ -89,11 +90,6 @@ def digests(
             aside.write_text(json.dumps({keys[path]: digest for path, digest in found.items()}), encoding="utf-8")
             aside.replace(memory)
     return found
-
-
-def cores() -> int:
-    """How many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _key(path: Path) -> str:

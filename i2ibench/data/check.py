@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from i2ibench.data import pixels
-from i2ibench.data.cache import cores
 from i2ibench.data.files import Files
 from i2ibench.data.folder import Folder, FolderParams, layouts
 from i2ibench.data.images import Progress
@@ -25,6 +24,7 @@ from i2ibench.data.paths import entries
 from i2ibench.data.shards import ShardParams, WebDataset
 from i2ibench.data.source import LEAST_TEST
 from i2ibench.errors import DataError, absent
+from i2ibench.machine import cores
 
 CLOSE = 12.0  # root mean squared difference (of 255) of two 16 x 16 thumbnails below which images are near-duplicates
 ALIKE = 0.25  # and that as a share of a thumbnail's own contrast, for those that have little

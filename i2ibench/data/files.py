@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from i2ibench.data import pixels
-from i2ibench.data.cache import cores, digests
+from i2ibench.data.cache import digests
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.items import Item, extent, read
 from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
@@ -24,6 +24,7 @@ from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
 from i2ibench.data.tasks import AnyTask, SuperResolve
 from i2ibench.errors import DataError
 from i2ibench.lazy import np
+from i2ibench.machine import cores
 
 if TYPE_CHECKING:
     from PIL.Image import Image

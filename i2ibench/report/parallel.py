@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from i2ibench.machine import cores
 from i2ibench.report.drawing import Drawing, Saved
 
 Make = Callable[[], Drawing | None]
@@ -48,4 +48,4 @@ def _processes() -> int:
     alone = threading.active_count() == 1 and not {"torch", "ray"} & sys.modules.keys()
     if sys.platform != "linux" or not alone or multiprocessing.current_process().daemon:
         return 1
-    return len(os.sched_getaffinity(0))
+    return cores()

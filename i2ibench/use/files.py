@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from i2ibench.data import pixels
-from i2ibench.data.cache import cores
 from i2ibench.disk import atomic_write, read_json, write_json
 from i2ibench.errors import ConfigError, DataError, StoreError, absent
+from i2ibench.machine import cores
 from i2ibench.use.ask import Ask
 
 if TYPE_CHECKING:
