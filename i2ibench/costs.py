@@ -50,20 +50,16 @@ def time_spent(plan: Plan, store: Store) -> dict[str, float]:
     for spec in plan.trials:
         cost = (store.trial(spec.id).result() or {}).get("cost", {})
         if "train_seconds" in cost:
-            device = str(cost.get("device", "cpu"))
-            share = gpus_held(spec, cost) or spec.resources["cpus"]
-            trainings[spec.trained_as] = device, cost["train_seconds"], cost["train_seconds"] * share
+            share, unit = held(spec, cost)
+            trainings[spec.trained_as] = unit, cost["train_seconds"], cost["train_seconds"] * share
     spent: dict[str, float] = {}
-    for device, wall, used in trainings.values():
-        unit = "GPU" if device == "cuda" else "core"
+    for unit, wall, used in trainings.values():
         spent["wall clock of all trainings, added up"] = spent.get("wall clock of all trainings, added up", 0.0) + wall
         spent[f"{unit} time"] = spent.get(f"{unit} time", 0.0) + used
     return spent
 
 
-def gpus_held(spec: TrialSpec, cost: Mapping[str, Any]) -> float:
-    """GPUs that a training held, 0 on a CPU; where the share was found while it ran (`auto`), one is counted."""
-    if cost.get("device") != "cuda":
-        return 0.0
-    asked = cost.get("gpus", spec.resources["gpus"])
-    return float(asked) if isinstance(asked, int | float) else 1.0
+def held(spec: TrialSpec, cost: Mapping[str, Any]) -> tuple[float, str]:
+    """How many devices a training held: its share of GPUs ("GPU"), or its cores ("core")."""
+    gpus = cost.get("gpus", 0)
+    return (float(gpus), "GPU") if gpus else (float(spec.resources["cpus"]), "core")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from i2ibench.costs import COSTS, gpus_held
+from i2ibench.costs import COSTS
 from i2ibench.errors import I2IBenchError
 from i2ibench.metrics.catalog import METRICS
 
@@ -155,7 +155,7 @@ def curves(plan: Plan, store: Store, data: str | None = None, labels: Collection
             for spec in plan.trials
             if (data is None or spec.data == data) and (labels is None or spec.label in labels)
             for cost in [(store.trial(spec.id).result() or {}).get("cost", {})]
-            for row in [(spec.data, spec.label, spec.seed, gpus_held(spec, cost))]
+            for row in [(spec.data, spec.label, spec.seed, cost.get("gpus", 0))]
             for point in store.trial(spec.id).curves()
             for name, value in point.items()
             if "." in name

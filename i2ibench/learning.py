@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from i2ibench.costs import gpus_held
+from i2ibench.costs import held
 from i2ibench.frames import refuse_mixing
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def _rows(
     cost, end = (trial.result() or {}).get("cost", {}), trial.scores(key)
     if end is not None and "steps" in cost:
         found[cost["steps"]] = {**end, "seconds": cost["train_seconds"]}
-    gpus = gpus_held(spec, cost)
-    share = gpus or float(spec.resources["cpus"])
+    share, unit = held(spec, cost)
     about = spec.data, spec.label, Path(spec.method).stem, spec.seed, spec.id
     rows: list[tuple[Any, ...]] = []
     for step, point in found.items():
@@ -60,7 +59,7 @@ def _rows(
         for metric in plan.of_points(plan.metrics(spec)):
             if metric in point["values"]:
                 refuse_mixing(seen, spec, metric, _but_for_the_step(point["protocol"]))
-                when = step, point["seconds"], "GPU" if gpus else "core", hours
+                when = step, point["seconds"], unit, hours
                 rows.append((*about, *when, metric, point["values"][metric], step == cost.get("steps")))
     return rows
 

@@ -188,6 +188,16 @@ class _RecordedTrial(Trial):
     def per_image(self, key: str) -> dict[str, np.ndarray]:
         return {one["metric"]: np.array(one["values"], dtype=float) for one in self._row["images"] or ()}
 
+    # Of the rest a record knows nothing, and what lies at its path may be somebody else's.
+    def training(self) -> None:
+        return None
+
+    def progress(self) -> None:
+        return None
+
+    def saved_step(self) -> None:
+        return None
+
     def curves(self) -> list[dict[str, Any]]:
         return []
 

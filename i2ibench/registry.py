@@ -81,6 +81,7 @@ def method_file(method_class: type[Method]) -> Path:
     return Path(inspect.getfile(method_class))
 
 
+@cache
 def sources() -> dict[str, type[Source]]:
     """The kinds of data set, by the name that `source:` takes."""
     from i2ibench.data.folder import Folder

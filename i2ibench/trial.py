@@ -111,7 +111,12 @@ def _train(
     home = store.trial(spec.trained_as)
     found: list[flags.Flag] = []
     policy: dict[str, Any] = {}  # what trains nothing follows none
-    cost: dict[str, Any] = {"parameters": sum(method.parameter_counts().values()), "device": device.type}
+    gpus = spec.resources["gpus"] if device.type == "cuda" else 0
+    cost: dict[str, Any] = {
+        "parameters": sum(method.parameter_counts().values()),
+        "device": device.type,
+        "gpus": 1.0 if gpus == "auto" else gpus,  # that it held
+    }
     if method.players:
         trial, ranks = store.trial(spec.id), ranks_of(spec.resources["gpus"], device)
         helped = together(ranks, device, spec.to_json(), store.path, micro_batches, trial.path / "log.txt")

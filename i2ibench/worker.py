@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -112,7 +113,8 @@ def _work(job: Job, spec: TrialSpec, store: Store, log: logging.Logger, should_s
         if spec.borrows and waited and store.trial(spec.trained_as).training() is None:
             raise TrialError(f"its networks are those of {spec.trained_as}, and their training failed: see there")
         mine.write_progress("starting")
-        trial.train_and_translate(spec, store, log, should_stop=should_stop, micro_batches=job.micro_batches)
+        given = replace(spec, resources=job.resources)  # for `gpus: auto` the share that a probe found
+        trial.train_and_translate(given, store, log, should_stop=should_stop, micro_batches=job.micro_batches)
     else:
         mine.write_progress("scoring")
         protocol, metrics, device = _scoring(job)

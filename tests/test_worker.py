@@ -117,6 +117,16 @@ def test_an_older_failure_is_tried_again_whatever_the_clocks_say_and_another_dri
     assert folder.error() is None
 
 
+def test_a_trial_is_trained_by_the_resources_that_its_job_was_given(benchmark_file: Callable[..., Path]) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    job = next(job for job in jobs.make(plan, store, plan.trials) if job.kind == "train")
+    given = replace(job, resources=job.resources | {"gpus": 0.125})  # as a probe has found
+    assert run_job(given).state == "done"
+    assert (store.trial(job.trial).spec() or {})["resources"]["gpus"] == 0.125
+    cost = (store.trial(job.trial).result() or {})["cost"]
+    assert cost["gpus"] == (0.125 if cost["device"] == "cuda" else 0)
+
+
 def test_a_job_of_several_trials_that_ends_leaves_the_training_it_is_named_after_listening(
     benchmark_file: Callable[..., Path],
 ) -> None:

@@ -116,7 +116,7 @@ def into(model: Model, to: Path, formats: Sequence[str], say: Callable[[str], No
         for direction in model.directions:
             if (file := to / _named(direction, name)).exists():
                 raise ConfigError(f"{file}: is there already; choose another folder, or remove it")
-    require_writable(to, "to")
+    require_writable(to, "--to")
     try:
         to.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to, prefix=".aside-") as aside:

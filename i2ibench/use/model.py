@@ -15,6 +15,7 @@ import torch
 from i2ibench.anysize import FITS, Fit, fitted, least_multiple, resized, tiled
 from i2ibench.data import pixels
 from i2ibench.errors import ConfigError, DataError, TrialError
+from i2ibench.memory import is_out_of_memory
 from i2ibench.translation import TRANSLATE_BATCH, translate, translate_like, translate_styles
 from i2ibench.use.ask import Ask, Direction
 
@@ -236,9 +237,9 @@ def _filling(image: np.ndarray, height: int, width: int) -> np.ndarray:
 def _memory(height: int, width: int) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
-            raise TrialError(
-                f"not enough memory to translate {width} x {height} pixels at once: use fit tile or resize"
-            ) from None
-        raise
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrialError(
+            f"not enough memory to translate {width} x {height} pixels at once: use fit tile or resize"
+        ) from None

@@ -42,7 +42,7 @@ def write(trial: Trial, to: Path, formats: Sequence[str] = (), say: Callable[[st
     if to.exists() and not (to.is_dir() and not any(to.iterdir())):
         raise ConfigError(f"{to}: is there already; choose another folder, or remove it")
     exported.require(formats)
-    require_writable(to.parent, "to")
+    require_writable(to.parent, "--to")
     model, spec = trials.from_trial(trial, "cpu"), trials.spec_of(trial)
     to.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=to.parent, prefix=f".{to.name}-"))

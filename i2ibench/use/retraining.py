@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from i2ibench import benchmark, registry
+from i2ibench import benchmark, registry, yamlfile
 from i2ibench.config import Resources, Training
 from i2ibench.data.paths import expand
 from i2ibench.data.source import SourceParams
@@ -205,11 +205,8 @@ def _new(data: Path, old: Mapping[str, Any]) -> dict[str, Any]:
                 f"the data set '{old['source']}' is not a folder; give the keys of the new one in a YAML file"
             )
         return {**old, "path": str(data.absolute())}
-    try:
-        keys = yaml.safe_load(data.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{data}: cannot be read ({' '.join(str(error).split())[:200]})") from None
-    if not isinstance(keys, dict):
+    keys = yamlfile.read(data)[1].content
+    if not isinstance(keys, dict) or not keys:
         raise ConfigError(f"{data}: should hold keys of a data set, such as source: folder, or path: FOLDER")
     for key in PATHS:
         if isinstance(value := keys.get(key), str) and (file := data.absolute().parent / expand(value)).exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from i2ibench import registry
-from i2ibench.errors import ConfigError, DataError
+from i2ibench.errors import ConfigError, DataError, TrialError
 from i2ibench.method import Method, Task
 from i2ibench.use.model import Model
 
@@ -157,6 +158,16 @@ def test_what_a_method_cannot_do_is_one_line(asked: dict[str, Any], message: str
     with pytest.raises(ConfigError, match=message) as error:
         make("cyclegan").translate(noise(32, 32, 3), **asked)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("ask_too_much", [lambda: torch.empty(10**15), lambda: np.empty(10**16)])
+def test_too_large_an_image_is_one_line_whoever_asks_for_the_memory(
+    ask_too_much: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make("copy")
+    monkeypatch.setattr(model.method, "translate", lambda a, **_: ask_too_much())
+    with pytest.raises(TrialError, match="not enough memory to translate 9 x 7 pixels at once"):
+        model.translate(noise(7, 9, 3))
 
 
 @pytest.mark.parametrize(("name", "why"), [("nope.jpg", "there is no such file"), ("", "is no file")])

@@ -116,7 +116,9 @@ def test_the_file_says_what_is_not_default_and_no_more(own: Store, tmp_path: Pat
     [
         (None, "there is no such file"),
         ("[1, 2]", "should hold keys of a data set"),
-        ("{", "cannot be read"),
+        ("{", "not valid YAML"),
+        ("# nothing", "should hold keys of a data set"),
+        ("train_images: no", r"train_images.*'no'"),
         ("folder", "is not a folder; give the keys"),
         ("{train_imges: 3}", "did you mean 'train_images'"),
     ],
