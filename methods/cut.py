@@ -7,11 +7,11 @@ features z = H(encoder of G) of output and z' of input, at the places s of layer
     NCE(a, G(a)) = sum_l sum_s  -log  exp(z_s . z'_s / tau) / sum_r exp(z_s . z'_r / tau)
 
     CUT:      L(G, D)  +  (NCE(a, G(a)) + NCE(b, G(b))) / 2          (the second keeps G from changing B)
-    FastCUT:  L(G, D)  +  10 NCE(a, G(a)),  with inputs mirrored in every other step and features mirrored back
+    FastCUT:  L(G, D)  +  10 NCE(a, G(a)),  with inputs mirrored in half of all steps and features mirrored back
 
 with a least-squares GAN. Networks and weights are those of the authors' code. Different here: G moves before D, so that
 one forward pass serves both, and FastCUT's learning rate falls over the second half of the training, as CUT's does
-(theirs over the last quarter).
+(theirs over the last quarter, and their FastCUT has half the steps of `paper`, 266,800).
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ Schroedinger bridges with the Gaussian between them. There and back again is the
 
 The network is ADM's at 256 pixels (Dhariwal & Nichol 2021) without classes, one for each domain, where the authors take
 one model of ImageNet and two of its classes; without its learned variances, which this sampler has no use for; and told
-gamma instead of the step. `paper` has ADM's budget and follows the equation in each of the schedule's steps. Estimates
-of the image are not clipped on the way, which could not be undone. `predict: velocity` and `schedule: cosine` are not
-the paper's: they learn sooner.
+gamma instead of the step. `paper` has ADM's budget and follows the equation in each of the schedule's steps. On B's way
+back the authors' code is guided by a classifier of ImageNet and clips estimates of the image; here nothing guides it,
+and nothing is clipped, which could not be undone. `predict: velocity` and `schedule: cosine` are not the paper's: they
+learn sooner.
 """
 
 from __future__ import annotations

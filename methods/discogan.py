@@ -7,8 +7,9 @@ ICML 2017, arXiv:1703.05192. For the generators G_AB and G_BA, with d(x, y) = |x
 
 where match is the squared distance between the mean features of real and of fake images in the discriminator. The
 authors' code, which this follows, has more than the paper: the feature matching, r = 0.01 for the first 10,000 steps
-and 0.5 after, and discriminators that learn in every third step, in which the generators wait. Published at 64 pixels,
-where a discriminator gives one score; it gives a map of them for larger images.
+and 0.5 after, and discriminators that learn in every third step, in which the generators wait. It translates with the
+statistics of the test batch in its batch norms; here those of the training serve (`inference`), or an output would hang
+on its neighbours. Published at 64 pixels, where a discriminator gives one score; for larger images it gives a map.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ bicubically, which is what the task `super-resolve` gives, and the network F min
     E |F(a) - b|^2
 
 Kernels are 9-1-5 as published first (9-3-5 and 9-5-5 are a little better and slower), on the three channels of RGB
-together (section 4.5 of the second paper; its other networks see luminance alone). The loop has Adam, the paper plain
-gradient descent with a rate ten times lower in the last layer.
+together (section 4.5 of the second paper; its other networks see luminance alone). The loop has Adam, the paper
+gradient descent with momentum and a rate ten times lower in the last layer.
 """
 
 from __future__ import annotations

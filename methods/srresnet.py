@@ -7,8 +7,8 @@ alone. It sees the small image x and minimises
     E |G(x) - b|^2
 
 The task `super-resolve` gives all methods the same input, the small image enlarged to its target's size; G gets x by
-undoing that (`nn.Shrink`: next to exact where no pixel was clipped). The authors published no code. SRGAN begins with
-these weights: `init_from: {method: srresnet}`.
+undoing that (`nn.Shrink`: next to exact where no pixel was clipped), in [-1, 1] where the paper has [0, 1]. The authors
+published no code. SRGAN begins with these weights: `init_from: {method: srresnet}`.
 """
 
 from __future__ import annotations

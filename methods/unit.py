@@ -1,8 +1,8 @@
 """UNIT: unpaired translation through a shared latent space (Liu, Breuel & Kautz, NeurIPS 2017, arXiv:1703.00848).
 
 Two VAEs, one per domain, whose codes mean the same: encode A, decode as B. What ties the codes together is the common
-prior N(0, I), the cycle, and the adversaries; the authors' later code (github.com/NVlabs/MUNIT, which made the
-published PyTorch numbers) shares no layers, and the paper's weight sharing is the option `shared_blocks`. It is on in
+prior N(0, I), the cycle, and the adversaries; the authors' later code (github.com/NVlabs/MUNIT; the paper's own numbers
+are of a version before it) shares no layers, and the paper's weight sharing is the option `shared_blocks`. It is on in
 `tiny`: where budgets are short, codes that share nothing may come to mean opposite things, such as black for white.
 Followed from that code as well: q(z|x) = N(encoder(x), I), so that the KL is the mean square of the code (without its
 factor 1/2 and as a mean, not a sum, which the weight 0.01 goes with); and noise is added to the code in training only,

@@ -1,7 +1,7 @@
 """The U-Net of diffusion models, told how noisy its input is (ADM: Dhariwal & Nichol 2021, arXiv:2105.05233).
 
-Palette and BBDM are built on it. Layers and parameter counts are those of openai/guided-diffusion's `UNetModel` with
-`resblock_updown` and `use_scale_shift_norm`, as both take them.
+Palette, DDIB and BBDM are built on it. Layers and parameter counts are those of openai/guided-diffusion's `UNetModel`
+with `resblock_updown` and `use_scale_shift_norm`, as all of them take them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _norm(channels: int) -> nn.GroupNorm:
 
 
 def _zero(layer: nn.Conv2d | nn.Conv1d) -> nn.Module:
-    """Begin as if the branch that ends here were absent."""
+    """Begin with nothing: a branch as if it were absent, a network with an image of 0."""
     assert layer.bias is not None
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -135,7 +135,7 @@ class Denoiser(nn.Module):
                 if level and number == blocks:
                     layers.append(LevelBlock(channels, channels, embedding, dropout, "up"))
                 self.up.append(nn.ModuleList(layers))
-        self.last = nn.Sequential(_norm(channels), nn.SiLU(), nn.Conv2d(channels, channels_out, 3, padding=1))
+        self.last = nn.Sequential(_norm(channels), nn.SiLU(), _zero(nn.Conv2d(channels, channels_out, 3, padding=1)))
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         embedding = self.embed(embed(level, self.width).to(x.dtype))

@@ -91,14 +91,18 @@ class Diffusion(nn.Module):
     ) -> Tensor:
         """From noise y (N, C, H, W) to images, down through `levels` (steps,), the noisiest of which comes last.
 
-        "ddim" draws nothing more (Song et al. 2021, equation 12), "ddpm" is ancestral sampling with the posterior's
-        variance (Ho et al. 2020, algorithm 2); both by diffusers. `network(y, level)`, level (N,). `clip`: each
-        estimate of the image into [-1, 1].
+        "ddim" draws nothing more (Song et al. 2021, equation 12), "ddpm" is ancestral sampling that adds the step's own
+        variance (Ho et al. 2020, algorithm 2, and Palette's after it); both by diffusers. `network(y, level)`, level
+        (N,). `clip`: each estimate of the image into [-1, 1].
         """
         from diffusers.schedulers import DDIMScheduler, DDPMScheduler
 
-        scheduler = self._scheduler(DDIMScheduler if sampler == "ddim" else DDPMScheduler, levels, clip_sample=clip)
-        how: dict[str, Any] = {"use_clipped_model_output": clip} if sampler == "ddim" else {"generator": rng}
+        how: dict[str, Any]
+        if sampler == "ddim":
+            scheduler, how = self._scheduler(DDIMScheduler, levels, clip), {"use_clipped_model_output": clip}
+        else:
+            scheduler = self._scheduler(DDPMScheduler, levels, clip, variance_type="fixed_large")
+            how = {"generator": rng}
         for step in reversed(range(len(levels))):
             y = scheduler.step(network(y, levels[step].expand(len(y))), step, y, **how).prev_sample
         return y
@@ -112,15 +116,15 @@ class Diffusion(nn.Module):
         """
         from diffusers.schedulers import DDIMInverseScheduler
 
-        scheduler, y = self._scheduler(DDIMInverseScheduler, levels, clip_sample=False), x
+        scheduler, y = self._scheduler(DDIMInverseScheduler, levels, clip=False), x
         for step, level in enumerate(levels):
             y = scheduler.step(network(y, level.expand(len(y))), step, y).prev_sample
         return y
 
-    def _scheduler(self, kind: Any, levels: Tensor, clip_sample: bool) -> Any:
+    def _scheduler(self, kind: Any, levels: Tensor, clip: bool, **options: Any) -> Any:
         """A scheduler of diffusers that takes each of these levels, as if there were no others."""
         steps, prediction = len(levels), {"noise": "epsilon", "velocity": "v_prediction"}[self.predict]
-        made = kind(steps, prediction_type=prediction, clip_sample=clip_sample, timestep_spacing="trailing")
+        made = kind(steps, prediction_type=prediction, clip_sample=clip, timestep_spacing="trailing", **options)
         made.alphas_cumprod = levels.cpu()
         made.set_timesteps(steps)
         return made

@@ -7,13 +7,12 @@ from typing import Literal, TypeVar
 from torch import nn
 from torch.nn import init
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def init_weights(module: M, kind: Literal["normal", "kaiming", "xavier"] = "normal", gain: float = 0.02) -> M:
-    """Draw the weights of all convolutions and linear layers anew, zero their biases, and return the module.
+    """Draw the weights of all 2-D convolutions and linear layers anew, zero their biases, and return the module.
 
     Args:
         module: the network; batch normalisations inside get scales from N(1, 0.02). Other layers stay as they are.
@@ -23,7 +22,7 @@ def init_weights(module: M, kind: Literal["normal", "kaiming", "xavier"] = "norm
     if kind not in ("normal", "kaiming", "xavier"):
         raise ValueError(f"unknown initialisation '{kind}'; available: kaiming, normal, xavier")
     for layer in module.modules():
-        if isinstance(layer, (_ConvNd, nn.Linear)):
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             if kind == "normal":
                 init.normal_(layer.weight, 0.0, gain)
             elif kind == "kaiming":

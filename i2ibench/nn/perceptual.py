@@ -14,6 +14,7 @@ from i2ibench import assets
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LAST_POOLING = 23  # in torchvision's VGG16: between relu4_3 and conv5_1
 
 
 def vgg16_features(weights: Path | str | None = None) -> nn.Sequential:
@@ -41,15 +42,16 @@ def normalised(x: Tensor) -> Tensor:
 class PerceptualLoss:
     """The domain-invariant perceptual distance of MUNIT (Huang et al., ECCV 2018, section 5.1).
 
-    Mean squared difference of relu5_3 after instance normalisation, which takes each image's own mean and variance
-    out of every channel: what is left tells the content rather than the domain. (Their code feeds a Caffe VGG16 BGR
-    images in [0, 255] less a mean; this is torchvision's VGG16 with its own normalisation.)
+    Mean squared difference of relu5_3 after instance normalisation, which takes each image's own mean and variance out
+    of every channel: what is left tells the content rather than the domain. As in their code the last of VGG's poolings
+    is left out, so that relu5_3 is an eighth of the image's size. (Theirs is a Caffe VGG16, fed BGR images in [0, 255]
+    less a mean; this is torchvision's VGG16 with its own normalisation.)
 
     Not a Module on purpose: pretrained weights belong into no checkpoint and to no player.
     """
 
     def __init__(self) -> None:
-        self._features = vgg16_features()
+        self._features = nn.Sequential(*(layer for i, layer in enumerate(vgg16_features()) if i != LAST_POOLING))
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Distance of images (N, 3, H, W) in [-1, 1], at least 32 x 32 pixels, as one number."""

@@ -235,7 +235,9 @@ def test_same_seed_same_numbers(name: str) -> None:
     method = make(name)
     train(method, Turns(method), range(2))
     assert torch.equal(translate(method), translate(restore(name)[0]))
-    assert not torch.equal(translate(make(name, seed=0)), translate(make(name, seed=1)))
+    other = make(name, seed=1)  # trained too: some networks begin with an output of 0
+    train(other, Turns(other), range(2))
+    assert not torch.equal(translate(method), translate(other))
 
 
 @trained_method
@@ -323,7 +325,7 @@ class WatchedTurns(Turns):
 def test_gradients_reach_the_player_and_nobody_else(name: str) -> None:
     method = make(name)
     turns = WatchedTurns(method)
-    train(method, turns, range(2))
+    train(method, turns, range(3))  # what lies before two layers that begin at 0 is reached in the third step
     assert turns.taken == set(method.players)
     assert not turns.unreached
 

@@ -49,9 +49,11 @@ def test_with_equal_weights_it_gives_the_numbers_of_the_reference_code(formula: 
     torch.testing.assert_close(said[:, :, ::8, ::8].flatten(), torch.tensor(theirs), rtol=0, atol=1e-4)
 
 
-def test_residual_branches_begin_closed_and_the_output_does_not() -> None:
+def test_residual_branches_and_the_output_begin_at_nothing() -> None:
     torch.manual_seed(0)
     network, x = nn.Denoiser(3, 3, 8, (1, 2), 1, (1,)), torch.randn(2, 3, 8, 8)
+    assert not network(x, torch.tensor([0.1, 0.9])).any()
+    torch.nn.init.normal_(network.last[-1].weight)
     first = network(x, torch.tensor([0.1, 0.9]))
     assert torch.equal(first, network(x, torch.tensor([0.5, 0.5])))  # nothing hangs on the level yet
     assert first.std() > 0.01

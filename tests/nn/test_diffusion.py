@@ -82,15 +82,19 @@ def test_ddim_is_that_of_diffusers(predict: Any, levels: torch.Tensor, theirs: l
     close(way.sample(network(formula), 1.5 * formula.picture(1, 1, 3, 2), nn.spaced(levels, 8)), theirs)
 
 
-def test_ddpm_is_that_of_diffusers(formula: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DDPMScheduler over 20 steps, variance "fixed_small", not clipped; the noise drawn is known."""
+def test_ddpm_is_the_algorithm_of_the_papers(formula: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Algorithm 2 of Ho et al. 2020 (with sigma_t^2 = beta_t) and of Palette, over 20 steps; the noise is known."""
     monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda shape, **_: 0.5 * formula.picture(*shape))
     way = nn.Diffusion(nn.linear_levels(20, 1e-3, 0.2))
     y = 1.5 * formula.picture(1, 1, 3, 2)
-    close(
-        way.sample(network(formula), y, way.levels, "ddpm", clip=False),
-        [0.0, 0.37942, 0.69633, 0.93055, 1.0395, 1.00545],
-    )
+    ours = way.sample(network(formula), y, way.levels, "ddpm", clip=False)
+    for t in reversed(range(20)):
+        gamma = way.levels[t]
+        alpha = gamma / way.levels[t - 1] if t else gamma
+        y = (y - (1 - alpha) / (1 - gamma).sqrt() * network(formula)(y, gamma)) / alpha.sqrt()
+        if t:
+            y = y + (1 - alpha).sqrt() * 0.5 * formula.picture(*y.shape)
+    torch.testing.assert_close(ours, y, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("sampler", "steps"), [("ddim", 50), ("ddpm", 500)])

@@ -37,6 +37,15 @@ def test_the_network_is_torchvisions(loss: Callable[..., torch.Tensor]) -> None:
     assert torch.equal(theirs(blobs(0)), ours(blobs(0)))
 
 
+def test_it_looks_without_the_last_pooling_as_the_authors_code_does(loss: Callable[..., torch.Tensor]) -> None:
+    theirs, (x, y) = nn.vgg16_features(), map(blobs, (0, 1))
+    before = [theirs[:23](nn.perceptual.normalised(image)) for image in (x, y)]
+    after = [theirs[24:](h) for h in before]
+    assert [tuple(h.shape[2:]) for h in after] == [(8, 8)] * 2, "an eighth of 64"
+    plain = [torch.nn.functional.instance_norm(h) for h in after]
+    torch.testing.assert_close(loss(x, y), (plain[0] - plain[1]).square().mean())
+
+
 def test_gradients_reach_the_images_and_not_the_network(loss: Callable[..., torch.Tensor]) -> None:
     image = blobs(0).requires_grad_()
     loss(image, blobs(1)).backward()
