@@ -103,9 +103,7 @@ def waiting(batches: Batches, device: str, size: int, seconds: float = 10.0) -> 
     method_class = registry.method("pix2pix")
     params = {key: value for key, value in method_class.presets["tiny"].items() if key != "training"}
     method = method_class(method_class.Params(**params), Task(3, 3, size))
-    for module in method.modules().values():
-        module.to(device)
-    turns, whole, waited, step = Turns(method), 0.0, 0.0, -1
+    turns, whole, waited, step = Turns(method.to(device)), 0.0, 0.0, -1
     while whole < seconds or step < 3:
         before = time.perf_counter()
         a, b = batches.at(step + 1)

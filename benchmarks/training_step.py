@@ -25,10 +25,8 @@ import torch
 from benchmarks import authors
 from i2ibench import provenance, registry
 from i2ibench.compiling import hindrance
-from i2ibench.config import Training
 from i2ibench.distributed import ALONE, Group
 from i2ibench.method import Batch, Task
-from i2ibench.options import Options
 from i2ibench.policy import Policy
 from i2ibench.randomness import seed_everything
 from i2ibench.turns import Turns
@@ -46,16 +44,11 @@ def ours(
     task = Task(a.shape[1], b.shape[1], a.shape[-1])
     seed_everything(0)
     method = method_class(method_class.Params(**params), task)
-    for module in method.modules().values():
-        module.to(a.device).train()
-    policy.prepare(method)
+    turns = Turns(method.to(a.device), policy=policy, group=group)
     policy.compiled(method)  # and never released: the process ends with its steps
-    options = Options(method, Training())
-    turns = Turns(method, policy=policy, options=options, group=group)
 
     def step() -> None:
-        turns.step(method, Batch(a, b, 0.0, options.steps), len(a) * group.size)
-        options.stepped()
+        turns.step(method, Batch(a, b, 0.0, turns.options.steps), len(a) * group.size)
 
     return step
 

@@ -86,8 +86,7 @@ def make_method(spec: TrialSpec, store: Store, device: torch.device) -> Method:
     size = source.size
     seed_everything(spec.seed)
     method = method_class(method_class.Params(**spec.params), _task(spec, source))
-    for module in method.modules().values():
-        module.to(device)
+    method.to(device)
     if method_class.fit is not Method.fit:
         images = load_domains(spec, store)[0] if spec.group else load_images(spec, store, learning=True)
         method.fit(_centres(images.train_a, size), _centres(images.train_b, size))

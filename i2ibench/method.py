@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import torch
     from torch import Tensor
+    from typing_extensions import Self
 
 Pairing = Literal["paired", "unpaired", "multi-domain"]
 
@@ -189,6 +190,12 @@ class Method:
     def modules(self) -> dict[str, torch.nn.Module]:
         """Every module held as an attribute, by name (known by its methods: this file imports no torch)."""
         return {name: value for name, value in vars(self).items() if hasattr(value, "named_parameters")}
+
+    def to(self, *to: Any) -> Self:
+        """Move them all, to a device or a type, as `torch.nn.Module.to` does."""
+        for module in self.modules().values():
+            module.to(*to)
+        return self
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
         return {name: module.state_dict() for name, module in self.modules().items()}

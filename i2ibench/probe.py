@@ -11,7 +11,6 @@ from i2ibench.build import load_images, make_batches, make_method
 from i2ibench.config import Training
 from i2ibench.memory import Growth, share_of_gpu
 from i2ibench.method import Batch, Method
-from i2ibench.options import Options
 from i2ibench.policy import Policy
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
@@ -51,17 +50,13 @@ def probe(spec: TrialSpec, store: Store, device: torch.device) -> Footprint:
 def _steps(spec: TrialSpec, store: Store, method: Method, device: torch.device) -> float:
     """Seconds of one step, once the first is over."""
     settings, batches = Training(**spec.training), make_batches(spec, store, device)
-    policy = Policy.of(settings, device)
-    policy.prepare(method)
-    options = Options(method, settings)
-    turns = Turns(method, settings.clip, policy, options)
-    with policy.compiled(method):
+    turns = Turns(method, settings, Policy.of(settings, device))
+    with turns.policy.compiled(method):
         for step in range(STEPS):
             if step == 1:
                 started = time.perf_counter()
             a, b, *domains = batches.at(step)
             turns.step(method, Batch(a, b, 0.0, step, *domains), settings.batch_size)
-            options.stepped()
             turns.means()  # waits for the device
-    options.finish()
+    turns.options.finish()
     return (time.perf_counter() - started) / (STEPS - 1)

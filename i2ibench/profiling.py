@@ -16,7 +16,6 @@ from i2ibench import registry
 from i2ibench.config import Training
 from i2ibench.errors import ConfigError
 from i2ibench.method import PRESET_SIZES, Batch, Task
-from i2ibench.options import Options
 from i2ibench.policy import Policy
 from i2ibench.randomness import seed_everything
 from i2ibench.registry import did_you_mean
@@ -104,24 +103,19 @@ def training_step(name: str, preset: str | None = None) -> Profile:
     device, size = torch.device("cuda" if gpu else "cpu"), PRESET_SIZES[preset]
     seed_everything(0)
     method = method_class(method_class.Params(**values), Task(3, 3, size))
-    for module in method.modules().values():
-        module.to(device).train()
-    policy = Policy.of(settings, device)
-    policy.prepare(method)
-    options = Options(method, settings)
-    turns = Turns(method, settings.clip, policy, options)
+    method.to(device)
+    turns = Turns(method, settings, Policy.of(settings, device))
     a, b = (torch.rand(settings.batch_size, 3, size, size, device=device) * 2 - 1 for _ in range(2))
 
     def steps(count: int) -> None:
         for _ in range(count):
-            turns.step(method, Batch(a, b, 0.0, options.steps), len(a))
-            options.stepped()
+            turns.step(method, Batch(a, b, 0.0, turns.options.steps), len(a))
         turns.means()  # waits for the device
 
     steps(WARM)
     seen = trace(lambda: steps(STEPS), device)
     where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
-    about = f"{name}, preset {preset}: {size} pixels, batches of {len(a)}, {policy.precision}, {where}"
+    about = f"{name}, preset {preset}: {size} pixels, batches of {len(a)}, {turns.policy.precision}, {where}"
     return _profile(about, seen.taken)
 
 

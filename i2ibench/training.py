@@ -16,7 +16,6 @@ from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import DivergedError, Interrupted, TrialError
 from i2ibench.memory import PeakMemory
 from i2ibench.method import Batch, Method
-from i2ibench.options import Options
 from i2ibench.policy import Policy
 from i2ibench.randomness import rng_state, set_rng_state
 from i2ibench.turns import Turns
@@ -86,11 +85,9 @@ class Loop:
         self.say = say or trial.write_progress
         self.should_stop, self.micro_batches, self.group = should_stop, micro_batches, group
         self.device, self.logger, self.trial = device, logger, trial
-        policy = Policy.of(settings, device)
-        policy.prepare(method)
-        batches.channels_last = policy.channels_last
-        self.options = Options(method, settings)
-        self.turns = Turns(method, settings.clip, policy, self.options, group)
+        self.turns = Turns(method, settings, Policy.of(settings, device), group)
+        self.options = self.turns.options
+        batches.channels_last = self.turns.policy.channels_last
         self.checkpoints = Checkpoints(trial.path / "checkpoints")
         self.step = 0
         self.seconds = 0.0  # of training, over all attempts: what is lost since a checkpoint does not count
@@ -162,7 +159,6 @@ class Loop:
         whole = self.settings.batch_size
         a, b, *domains = self.batches.at(self.step, self.group.part(whole))
         self.turns.step(self.method, Batch(a, b, progress, self.step, *domains), whole, self.micro_batches)
-        self.options.stepped()
         self.step += 1
 
     # -- the clock, and reasons to leave ---------------------------------------------------------------------------

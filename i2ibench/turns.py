@@ -21,6 +21,8 @@ from i2ibench.policy import Policy
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from i2ibench.config import Training
+
 
 @dataclass(frozen=True)
 class _Kept:
@@ -51,14 +53,15 @@ class Turns:
     def __init__(
         self,
         method: Method,
-        clip: float | None = None,
+        settings: Training | None = None,
         policy: Policy | None = None,
-        options: Options | None = None,
         group: Group = ALONE,
     ) -> None:
+        """Makes the method ready for the policy, and gives it what `settings` ask for besides its own losses."""
         params = method.params
         self.policy = policy or Policy()
-        self._clip, self._options, self._group = clip, options or Options(method), group
+        self.policy.prepare(method)
+        self.options, self._group = Options(method, settings), group
         self._parameters = {
             player: [p for p in getattr(method, player).parameters() if p.requires_grad] for player in method.players
         }
@@ -84,7 +87,7 @@ class Turns:
         self._waiting: dict[str, int] | None = None  # players whose gradients are being gathered, and their turns
 
     def step(self, method: Method, batch: Batch, whole: int, parts: int = 1) -> None:
-        """One training step of the method.
+        """One training step of the method, with all that the options do after it.
 
         Args:
             batch: this process's images.
@@ -92,7 +95,8 @@ class Turns:
             parts: micro-batches to divide this process's images into, as far as they go.
 
         Raises:
-            TrialError: nobody took a turn, or micro-batches meet a player that takes several turns in a step.
+            TrialError: nobody took a turn, an option had nothing to work on, or micro-batches meet a player that takes
+                several turns in a step.
         """
         if parts > 1 and whole > 1:  # on every process alike, even on one that has a single image
             self._waiting = {}
@@ -110,6 +114,7 @@ class Turns:
         finally:
             self._share, self._waiting = 1.0, None
             self._kept.clear()
+        self.options.stepped()
 
     @contextmanager
     def __call__(self, player: str) -> Iterator[Any]:
@@ -126,9 +131,9 @@ class Turns:
         token = keeping.set(self._once if self.policy.shared else None)
         try:
             with self.policy.ruling(device):
-                with self._options.turn(player), self.policy.casting(device):
+                with self.options.turn(player), self.policy.casting(device):
                     yield losses
-                terms = _scalars(player, vars(losses)) | self._options.penalties()
+                terms = _scalars(player, vars(losses)) | self.options.penalties()
                 if self._waiting is None or player not in self._waiting:
                     self.optimisers[player].zero_grad(set_to_none=True)
                 values = torch.stack([full(term) for term in terms.values()])
@@ -175,8 +180,8 @@ class Turns:
         # Not torch's DistributedDataParallel: it averages during the backward pass of one forward call of the module
         # it wraps, and methods call parts of a player, several times in a turn, and freeze it in the others' turns.
         self._group.add_up([p.grad for p in self._parameters[player] if p.grad is not None])
-        if self._clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters[player], self._clip)
+        if self.options.settings.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters[player], self.options.settings.clip)
         self.optimisers[player].step()
 
     def _require_one_turn_each(self, turns: dict[str, int], parts: int) -> None:
@@ -189,7 +194,7 @@ class Turns:
 
     def set_learning_rate(self, rate: float) -> None:
         """What the schedule says; the options make of it each player's own."""
-        rates = self._options.rates(rate)
+        rates = self.options.rates(rate)
         for player, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
                 group["lr"] = rates[player]

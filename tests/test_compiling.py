@@ -19,7 +19,6 @@ from i2ibench import nn, registry
 from i2ibench.config import Training
 from i2ibench.errors import Interrupted
 from i2ibench.method import Batch, Method, Task, Turn
-from i2ibench.options import Options
 from i2ibench.policy import Policy
 from i2ibench.randomness import seed_everything
 from i2ibench.store import Store
@@ -73,17 +72,14 @@ def losses(make: Callable[[], Method], policy: Policy, steps: int, **options: An
     seed_everything(0)
     method, found = make(), []
     names = [sorted(module.state_dict()) for module in method.modules().values()]
-    policy.prepare(method)
-    chosen = Options(method, Training(**options))
-    turns = Turns(method, policy=policy, options=chosen)
+    turns = Turns(method, Training(**options), policy)
     seed_everything(1)
     with policy.compiled(method, LOG) as networks:
         for step in range(steps):
             turns.step(method, Batch(*Noise(method.task.size).at(step), step / steps, step), 2)
-            chosen.stepped()
             found.append(turns.means())
             turns.restart()
-    chosen.finish()
+    turns.options.finish()
     assert not networks.failed
     assert names == [sorted(module.state_dict()) for module in method.modules().values()]
     assert not any("forward" in vars(part) for module in method.modules().values() for part in module.modules())

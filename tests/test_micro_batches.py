@@ -16,7 +16,6 @@ from i2ibench import registry
 from i2ibench.config import Training
 from i2ibench.errors import Interrupted, TrialError
 from i2ibench.method import Batch, Method, Task, Turn
-from i2ibench.options import Options
 from i2ibench.randomness import seed_everything
 from i2ibench.store import Store
 from i2ibench.training import Loop
@@ -70,10 +69,7 @@ def gradients(method: Method) -> dict[str, Tensor]:
 def one_step(method: Method, parts: int, n: int, **options: Any) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Gradients and losses of one step, taken so short that a second turn sees the first player unchanged."""
     dtype = torch.float32 if "r1" in options or isinstance(method, registry.method("vae")) else torch.float64
-    for module in method.modules().values():
-        module.to(dtype)
-    settings = Training(batch_size=n, **options)
-    turns = Turns(method, settings.clip, options=Options(method, settings))
+    turns = Turns(method.to(dtype), Training(batch_size=n, **options))
     turns.set_learning_rate(1e-12)
     a, b = Smooth(n, method.task.size).at(0)
     turns.step(method, Batch(a.to(dtype), b.to(dtype)), n, parts)

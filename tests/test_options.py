@@ -19,7 +19,7 @@ from i2ibench import config, nn, options, plan, registry
 from i2ibench.config import Training
 from i2ibench.errors import ConfigError, TrialError
 from i2ibench.method import Batch, Method, Task, Turn
-from i2ibench.options import Options, networks, weighted
+from i2ibench.options import networks, weighted
 from i2ibench.policy import Policy
 from i2ibench.randomness import seed_everything
 from i2ibench.store import Store
@@ -186,10 +186,9 @@ def test_warm_up_and_two_time_scales(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["pix2pix", "munit"])
 def test_every_layer_of_the_discriminators_has_spectral_norm_one(name: str) -> None:
     method = make(name)
-    chosen = Options(method, Training(spectral_norm=True))
+    turns, batches = Turns(method, Training(spectral_norm=True)), Noise(method.task.size)
     generator = copy.deepcopy(method.generator.state_dict())
     layers = [layer for judge in judges(method) for layer in weighted(judge)]
-    turns, batches = Turns(method, options=chosen), Noise(method.task.size)
     for step in range(3):
         method.step(Batch(*batches.at(step)), turns)
     assert len(layers) >= 3
@@ -199,7 +198,7 @@ def test_every_layer_of_the_discriminators_has_spectral_norm_one(name: str) -> N
 
     judge, x = judges(method)[0].eval(), torch.rand(1, 6 if name == "pix2pix" else 3, *[method.task.size] * 2)
     before = judge(x)
-    chosen.finish()
+    turns.options.finish()
     torch.testing.assert_close(judge(x), before)
     assert not any(parametrize.is_parametrized(layer) for layer in layers)
     assert state_of(method).keys() == state_of(make(name)).keys(), "its weights load into the plain method"
@@ -228,7 +227,7 @@ def test_the_penalty_is_r1_of_the_real_images_alone(name: str, precision: Any) -
     d = copy.deepcopy(method.discriminator)
     pairs = [(d, torch.cat([a, b], 1))] if name == "pix2pix" else [(d["a"], a), (d["b"], b)]
     expected = sum(r1_by_hand(judge, real, 7.0).item() for judge, real in pairs)
-    turns = Turns(method, policy=Policy(precision), options=Options(method, Training(r1=7.0)))
+    turns = Turns(method, Training(r1=7.0), Policy(precision))
     method.step(Batch(a, b), turns)
     means = turns.means()
     assert expected > 0
@@ -243,7 +242,7 @@ def test_the_discriminator_learns_from_the_penalty() -> None:
         method = make()
         by_hand = r1_by_hand(method.discriminator, b, 7.0)
         expected = torch.autograd.grad(by_hand, list(method.discriminator.parameters()), materialize_grads=True)
-        method.step(Batch(a, b), Turns(method, options=Options(method, Training(r1=gamma))))
+        method.step(Batch(a, b), Turns(method, Training(r1=gamma)))
         gradients[gamma] = [p.grad for p in method.discriminator.parameters()]
     for without, with_penalty, penalty in zip(*gradients.values(), expected, strict=True):
         torch.testing.assert_close(with_penalty - without, penalty, rtol=1e-4, atol=1e-6)
@@ -258,7 +257,7 @@ def test_all_that_the_discriminators_see_in_a_turn_is_augmented_and_nothing_else
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = make(name)
-    turns = Turns(method, options=Options(method, Training(diffaugment=POLICY)))
+    turns = Turns(method, Training(diffaugment=POLICY))
     seen: list[int] = []
 
     def blank(x: Tensor, policy: tuple[str, ...]) -> Tensor:

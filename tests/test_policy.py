@@ -16,7 +16,6 @@ from i2ibench.config import Training
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Method, Task
 from i2ibench.nn.munit import AdaINResBlock, LayerNorm
-from i2ibench.options import Options
 from i2ibench.policy import Policy, current
 from i2ibench.randomness import seed_everything
 from i2ibench.turns import Turns
@@ -50,8 +49,7 @@ def make(name: str, params: dict[str, Any], policy: Policy) -> tuple[Method, Tur
     method.fit(*(images(8, seed, size).add(1).mul(127).byte() for seed in (1, 2)))
     for module in method.modules().values():
         module.train()
-    policy.prepare(method)
-    return method, Turns(method, policy=policy, options=Options(method, Training()))
+    return method, Turns(method, policy=policy)
 
 
 def images(n: int, seed: int, size: int) -> torch.Tensor:

@@ -192,7 +192,7 @@ def test_a_step_equals_torchs_own_adam() -> None:
 
 def test_clipping_bounds_the_gradient() -> None:
     method = make()
-    turns = Turns(method, clip=0.01)
+    turns = Turns(method, Training(clip=0.01))
     with turns("generator") as loss:
         loss.l = 1000 * method.generator(torch.ones(1, 3, 8, 8)).square().mean()
     total = torch.stack([p.grad.norm() for p in method.generator.parameters()]).norm()

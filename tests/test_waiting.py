@@ -25,7 +25,6 @@ from i2ibench.data.images import Images
 from i2ibench.data.source import SourceParams
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Method, Task
-from i2ibench.options import Options
 from i2ibench.policy import Policy
 from i2ibench.turns import Turns
 
@@ -99,7 +98,7 @@ def test_what_waits_is_found(wait: Callable[[torch.Tensor], Any]) -> None:
         wait(x)
 
 
-def on_meta(name: str, **options: Any) -> tuple[Method, Turns, Options]:
+def on_meta(name: str, **options: Any) -> tuple[Method, Turns]:
     """A method whose networks are on the device, as the loop makes it."""
     method_class = registry.method(name)
     preset = {key: value for key, value in method_class.presets.get("tiny", {}).items() if key != "training"}
@@ -110,16 +109,12 @@ def on_meta(name: str, **options: Any) -> tuple[Method, Turns, Options]:
     except ConfigError:
         size = 64
     method = method_class(params, Task(3, 3, size))
-    for module in method.modules().values():
-        module.to(META).train()
-    policy, chosen = Policy(fused=False), Options(method, Training(**options))  # fused Adam knows no meta
-    return method, Turns(method, options.get("clip"), policy, chosen), chosen
+    return method, Turns(method.to(META), Training(**options), Policy(fused=False))  # fused Adam knows no meta
 
 
-def take_a_step(method: Method, turns: Turns, chosen: Options, step: int) -> None:
+def take_a_step(method: Method, turns: Turns, step: int) -> None:
     a, b = (torch.rand(2, 3, method.task.size, method.task.size, device=META) for _ in range(2))
     turns.step(method, Batch(a, b, step / 2, step), 2)
-    chosen.stepped()
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -73,11 +73,9 @@ def load(folder: Path | str, device: str | None = None, *, trust_code: bool = Fa
     where = device_of(device)
     method = _method(folder, config, trust_code=trust_code)
     _fill(method, _weights(folder, config), folder)
-    for module in method.modules().values():
-        module.to(where)
     return Model(
         name=config.name,
-        method=method,
+        method=method.to(where),
         size=config.task.size,
         directions=config.directions,
         forward=config.forward,

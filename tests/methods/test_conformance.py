@@ -77,8 +77,7 @@ def make(name: str, seed: int = 0, size: int | None = None) -> Method:
     method_class = registry.method(name)
     seed_everything(seed)
     method = method_class(method_class.Params(**settings(name)), Task(3, 3, size))
-    for module in method.modules().values():
-        module.to(DEVICE)
+    method.to(DEVICE)
     method.fit(images(20, 1, size), images(20, 2, size))
     return method
 

@@ -22,7 +22,6 @@ from i2ibench.data.batches import Batches, to_float
 from i2ibench.data.glyphs import Glyphs
 from i2ibench.data.source import Images, load
 from i2ibench.method import Batch, Method, Task
-from i2ibench.options import Options
 from i2ibench.randomness import seed_everything
 from i2ibench.training import learning_rate
 from i2ibench.translation import translate
@@ -52,15 +51,13 @@ def trained(name: str, source: Glyphs, glyphs: Images) -> Method:
     settings = Training(**preset.pop("training"))
     seed_everything(0)
     method = method_class(method_class.Params(**preset), Task(3, 3, SIZE))
-    options = Options(method, settings)
-    turns = Turns(method, options=options)
+    turns = Turns(method, settings)
     batches = Batches(glyphs, method_class.pairing, settings.batch_size, 0, source.params)
     for step in range(settings.steps):
         progress = step / settings.steps
         turns.set_learning_rate(learning_rate(method.params, step, progress))
-        method.step(Batch(*batches.at(step), progress, step), turns)
-        options.stepped()
-    options.finish()
+        turns.step(method, Batch(*batches.at(step), progress, step), settings.batch_size)
+    turns.options.finish()
     return method
 
 
