@@ -19,7 +19,7 @@ from i2ibench import __version__, assets, config, executors, jobs, loggers, plan
 from i2ibench.data import cache, fetch, named
 from i2ibench.data.images import Images, sizes
 from i2ibench.disk import require_writable
-from i2ibench.errors import DataError, Stopped, StoreError
+from i2ibench.errors import ConfigError, DataError, Stopped, StoreError
 from i2ibench.job import Job, Outcome
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.monitor import Monitor
@@ -54,6 +54,23 @@ def load(file: Path | str, *, protocol: str | None = None) -> tuple[Plan, Store]
     """
     the_plan = plan.make(config.load(Path(file)), protocol)
     return the_plan, Store(the_plan.store)
+
+
+def load_scored(file: Path | str, protocol: str | None = None) -> tuple[Plan, Store]:
+    """As `load`, to show what has scores: under the file's own protocol perhaps none yet, under another some.
+
+    Raises:
+        ConfigError, DataError: as `load`; or `protocol` is given, and nothing is scored under it.
+    """
+    the_plan, store = load(file, protocol=protocol)
+    if protocol is not None and not any(
+        store.trial(spec.id).scores(spec.score_key(the_plan.key)) for spec in the_plan.trials
+    ):
+        raise ConfigError(
+            f"nothing of {file} is scored under '{protocol}' yet; "
+            f"`i2ibench evaluate {shlex.quote(str(file))} --protocol {shlex.quote(protocol)}` does it"
+        )
+    return the_plan, store
 
 
 def run(

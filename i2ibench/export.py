@@ -25,14 +25,14 @@ def export(file: Path, to: Path, protocol: str | None = None) -> Path:
     JSON has the protocol stamps as well. Markdown and LaTeX are the report's.
 
     Raises:
-        ConfigError: the benchmark file is wrong, or the ending of `to` unknown.
+        ConfigError: the benchmark file is wrong, nothing is scored under `protocol`, or the ending of `to` unknown.
         ResultsError: scores of one column were made under different protocols.
         StoreError: `to` cannot be written.
     """
     if to.suffix not in FORMS:
         ending = f"unknown ending '{to.suffix}'" if to.suffix else "leaderboards need an ending"
         raise ConfigError(f"--to {to}: {ending}; {did_you_mean(to.suffix, FORMS)} (and networks need --format)")
-    plan, store = benchmark.load(file, protocol=protocol)
+    plan, store = benchmark.load_scored(file, protocol)
     from i2ibench.report import build  # pandas takes a while to import
 
     content = FORMS[to.suffix](plan, store, build(plan, store))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 import sys
@@ -108,8 +107,8 @@ def _named(spec: TrialSpec, name: str) -> bool:
 
 
 def logs(store: Store, name: str, *, follow: bool) -> None:
-    """Print the log of a trial, by its folder or the beginning of its id; as it grows until its end, if asked to."""
-    trial = Trial(_with_log(store, name))
+    """Print the log of a trial, by its folder, id (or its beginning) or label; as it grows to its end, if asked to."""
+    trial = _with_log(store, name)
     read = 0
     while True:
         ended = lease.holder(trial.path) is None and (trial.path / "result.json").exists()  # before its last lines
@@ -122,19 +121,18 @@ def logs(store: Store, name: str, *, follow: bool) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _with_log(store: Store, name: str) -> Path:
-    """The folder of a trial that has a log. Raises ConfigError unless there is exactly one of this name."""
+def _with_log(store: Store, name: str) -> Trial:
+    """A trial that has a log. Raises ConfigError unless there is exactly one of this name."""
     if Path(name).name != name:  # a path
         if not (Path(name) / "log.txt").is_file():
             raise ConfigError(absent(Path(name), "folder of a trial that has a log"))
-        return Path(name)
-    found = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/log.txt"))
-    exact = [folder for folder in found if folder.name == name]
-    if len(exact or found) != 1:
-        some = ", ".join(folder.name for folder in found[:5]) + (", ..." if len(found) > 5 else "")
+        return Trial(Path(name))
+    found = store.named(name, "log.txt")
+    if len(found) != 1:
+        some = ", ".join(trial.id for trial in found[:5]) + (", ..." if len(found) > 5 else "")
         hint = f"say which of {some}" if found else "`i2ibench plan` lists them, and --store says where they are"
-        raise ConfigError(f"{len(found) or 'no'} trials of {store.path} that have a log begin with '{name}'; {hint}")
-    return (exact or found)[0]
+        raise ConfigError(f"{len(found) or 'no'} trials of {store.path} that have a log are called '{name}'; {hint}")
+    return found[0]
 
 
 def methods() -> None:

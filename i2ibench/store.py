@@ -25,6 +25,7 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 import json
 import shutil
@@ -236,6 +237,16 @@ class Store:
     @property
     def feature_cache(self) -> Path:
         return self.path / "_features"
+
+    def named(self, name: str, having: str = "spec.json") -> list[Trial]:
+        """Trials that have a file, whose id is a name or begins with it; if there are none, those whose label it is."""
+        plain = name and Path(name).name == name  # no path: an absolute one cannot be sought below the store
+        found = sorted(file.parent for file in self.path.glob(f"{glob.escape(name)}*/{having}")) if plain else []
+        exact = [folder for folder in found if folder.name == name]
+        if found:
+            return [Trial(folder) for folder in exact or found]
+        every = [Trial(file.parent) for file in sorted(self.path.glob(f"*/{having}"))]
+        return [trial for trial in every if (trial.spec() or {}).get("label") == name]
 
     def require_writable(self, needed_bytes: int = 0) -> None:
         """Raise StoreError, before anything runs, if the store cannot be written or its disk is too full."""

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from i2ibench import benchmark
 from i2ibench.data.cache import load
-from i2ibench.errors import I2IBenchError
+from i2ibench.errors import ConfigError, I2IBenchError
 from i2ibench.store import Store
 
 Write = Callable[..., Path]
@@ -269,6 +269,15 @@ def test_evaluate_trains_nothing_that_is_missing(benchmark_file: Write, tmp_path
     summary, _ = run(benchmark_file(), train=False)
     assert set(summary.states.values()) == {"missing"}
     assert list((tmp_path / "runs").glob("tiny-*")) == []
+
+
+def test_a_report_of_scores_that_nobody_made_is_refused(benchmark_file: Write) -> None:
+    file = benchmark_file()
+    with pytest.raises(ConfigError, match=r"nothing of .* is scored under 'clean' yet; `i2ibench evaluate"):
+        benchmark.load_scored(file, "clean")
+    assert benchmark.load_scored(file)[0].trials, "of the file's own protocol a report shows what is missing"
+    run(file)
+    assert benchmark.load_scored(file, "offline")[0].trials
 
 
 def test_data_that_does_not_decode_is_refused_before_any_trial(benchmark_file: Write, tmp_path: Path) -> None:

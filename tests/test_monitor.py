@@ -77,17 +77,24 @@ def test_stop_asks_and_a_run_heeds_it(benchmark_file: Write, capsys: pytest.Capt
     assert "there is nothing to stop" in capsys.readouterr().out
     show.logs(store, plan.trials[0].id[:8], follow=True)
     assert "finished" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match=r"no trials of .* begin with 'tiny-x'"):
+    with pytest.raises(ConfigError, match=r"no trials of .* are called 'tiny-x'"):
         show.logs(store, "tiny-x", follow=False)
 
 
-def test_a_log_is_found_by_the_folder_of_its_trial(benchmark_file: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_is_found_by_the_folder_of_its_trial_or_its_label(
+    benchmark_file: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan, store = benchmark.load(benchmark_file())
     log = store.trial(plan.trials[0].id).path / "log.txt"
     log.parent.mkdir(parents=True)
     log.write_text("as it went", encoding="utf-8")
     show.logs(store, str(log.parent), follow=False)
     assert capsys.readouterr().out == "as it went"
+    (spec,) = (spec for spec in plan.trials if spec.label == "tiny")
+    store.trial(spec.id).write_spec(spec.to_json())
+    (store.trial(spec.id).path / "log.txt").write_text("by its label", encoding="utf-8")
+    show.logs(store, "tiny", follow=False)
+    assert capsys.readouterr().out == "by its label"
     gone = str(log.parent.with_name("gone").absolute())
     with pytest.raises(ConfigError, match=f"{gone}: there is no such folder of a trial"):
         show.logs(store, gone, follow=False)

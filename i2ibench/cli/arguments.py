@@ -25,7 +25,7 @@ RayAddress = Annotated[
     typer.Option(envvar="RAY_ADDRESS", help="host:port of a running Ray cluster; default: one of this machine's own."),
 ]
 ProtocolName = Annotated[
-    str | None, typer.Option("--protocol", "-p", help="Score under this protocol in place of the file's.")
+    str | None, typer.Option("--protocol", "-p", help="Scores under this protocol, in place of the file's.")
 ]
 NodesOption = Annotated[int | None, typer.Option(help="Nodes of the job; default: what the file's `slurm:` says.")]
 GpusOption = Annotated[int | None, typer.Option(help="GPUs of each node; 0 asks for none.")]

@@ -25,7 +25,7 @@ def report(
     """Write the report again from what the store holds, finished or not."""
     from i2ibench import benchmark
 
-    the_plan, store = benchmark.load(file, protocol=protocol)
+    the_plan, store = benchmark.load_scored(file, protocol)
     benchmark.warn_of_clash(the_plan)
     say(benchmark.report(the_plan, store, protocol=protocol, redraw=True, figures=figures))
 

@@ -133,7 +133,7 @@ def stop(
 
 @command()
 def logs(
-    trial: Annotated[str, typer.Argument(help="Its id, the beginning of it, or its folder.")],
+    trial: Annotated[str, typer.Argument(help="Its id, the beginning of it, its label, or its folder.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows, until the trial ends.")] = False,
     store: Annotated[str, typer.Option(help="The folder of the trials.")] = "runs",
 ) -> None:

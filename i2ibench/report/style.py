@@ -39,6 +39,7 @@ RC: Any = {  # matplotlib types its keys one by one
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same picture on every machine
     "font.size": 10,
+    "pdf.fonttype": 42,  # TrueType: many a conference refuses matplotlib's default, Type 3
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import glob
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -57,7 +56,7 @@ def load(name: str | Path, *, store: str | Path = "runs", device: str | None = N
 def find(name: str, store: Store) -> Trial:
     """A trained trial. Raises ConfigError unless there is exactly one of this name."""
     folder = Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 (Path's own raises for a user that is not there)
-    found = [Trial(folder)] if (folder / "spec.json").is_file() else _named(name, store)
+    found = [Trial(folder)] if (folder / "spec.json").is_file() else store.named(name)
     finished = [trial for trial in found if trial.result() is not None]
     if not found and Path(name).name != name:  # it says where, and not which of the store's
         raise ConfigError(f"{absent(folder, 'folder of a trial')}; a trial of --store goes by its id or its label")
@@ -152,15 +151,3 @@ def _nearest(name: str, store: Store) -> str:
     known |= {str((Trial(store.path / trial).spec() or {}).get("label")) for trial in known}
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else "`i2ibench plan` lists them, and --store says where they are"
-
-
-def _named(name: str, store: Store) -> list[Trial]:
-    """Trials whose id is or begins with a name; if there are none, those whose label it is."""
-    plain = name and Path(name).name == name  # no path: an absolute one cannot be sought below the store
-    folders = sorted(path.parent for path in store.path.glob(f"{glob.escape(name)}*/spec.json")) if plain else []
-    if any(folder.name == name for folder in folders):
-        folders = [folder for folder in folders if folder.name == name]
-    if folders:
-        return [Trial(folder) for folder in folders]
-    every = [Trial(path.parent) for path in sorted(store.path.glob("*/spec.json"))]
-    return [trial for trial in every if (trial.spec() or {}).get("label") == name]

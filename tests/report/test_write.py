@@ -33,6 +33,13 @@ FIGURES = {
 SCORES = {"fid": 9.0, "kid": 0.1, "lpips": 0.15, "ssim": 0.5, "psnr": 10.0}
 
 
+def test_the_fonts_of_a_pdf_are_such_as_conferences_take(report: Path) -> None:
+    for file in (report / "figures").glob("*.pdf"):
+        content = file.read_bytes()
+        assert b"/Subtype /Type3" not in content
+        assert b"/Subtype /TrueType" in content or b"/CIDFontType2" in content, file.name
+
+
 def notes(drawing: Drawing) -> list[str]:
     """What stands below the images of a grid."""
     return [text.get_text() for text in drawing.figure.texts if re.fullmatch(r"0\.\d{3}", text.get_text())]
