@@ -13,6 +13,7 @@ from i2ibench.config import protocol as protocol_at
 from i2ibench.data.source import Source
 from i2ibench.entries import Entry
 from i2ibench.errors import ConfigError
+from i2ibench.identity import Row
 from i2ibench.method import Method, Task
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import Protocol, resolve
@@ -88,38 +89,15 @@ def make(config: Config, protocol: str | None = None) -> Plan:
     assets: dict[str, None] = {}
     planned: dict[tuple[str, str, int], TrialSpec] = {}
     for entry in initial.in_order(config):
-        method = _method_class(config, entry)
-        _check_start(config, entry, method)
-        from_file = initial.of_file(config, entry, config.base)
-        params, preset_training = _params(config, entry, method)
-        assets |= dict.fromkeys(method.assets(params))
+        row = _row(config, entry)
+        assets |= dict.fromkeys(row.method.assets(row.params))
         for data_entry in _data_of(config, entry):
-            data_plan = data[data_entry.label]
-            if reason := _unsuited(method, data_plan.source):
-                skipped.append(Skip(entry.label, data_entry.label, reason))
+            made = _trials(config, row, data_entry, data[data_entry.label], planned)
+            if isinstance(made, Skip):
+                skipped.append(made)
                 continue
-            seeds = config.header.seeds if method.seeded else config.header.seeds[:1]
-            if hindrance := initial.hindrance(config, entry, data_entry.label, seeds[0], planned):
-                skipped.append(Skip(entry.label, data_entry.label, hindrance))
-                continue
-            _check(config, entry, method, params, data_plan)
-            settings = _training(config, entry, data_entry, preset_training)
-            _check_options(config, entry, method, data_entry, settings)
-            if not settings.steps and method.players and entry.keys.init_from is None:
-                reason = f"0 steps train nothing on '{data_entry.label}'; with `init_from`, other weights are scored"
-                raise config.error(entry.path, reason)
-            resources = overlay(
-                Resources,
-                config.header.resources,
-                (data_entry.keys.resources, (*data_entry.path, "resources")),
-                (entry.keys.resources, (*entry.path, "resources")),
-                document=config.document,
-            )
-            for seed in seeds:
-                start = from_file or initial.of_trial(entry, data_entry.label, seed, planned)
-                spec = identity.spec(config, entry, method, params, data_plan, settings, resources, seed, start)
-                planned[entry.label, data_entry.label, seed] = spec
-                trials.append(spec)
+            trials += made
+            planned |= {(spec.label, spec.data, spec.seed): spec for spec in made}
     rows = [entry.label for entry in config.methods]
     trials.sort(key=lambda spec: rows.index(spec.label))
     skipped.sort(key=lambda skip: rows.index(skip.label))
@@ -139,6 +117,39 @@ def make(config: Config, protocol: str | None = None) -> Plan:
     )
     scored.check(config, the_plan)
     return the_plan
+
+
+def _row(config: Config, entry: Entry) -> Row:
+    method = _method_class(config, entry)
+    _check_start(config, entry, method)
+    return Row(entry, method, *_params(config, entry, method))
+
+
+def _trials(
+    config: Config, row: Row, data_entry: Entry, data: DataPlan, planned: Mapping[tuple[str, str, int], TrialSpec]
+) -> list[TrialSpec] | Skip:
+    """The trials of a row on one data set, one for each seed; or why there are none."""
+    entry, method = row.entry, row.method
+    from_file = initial.of_file(config, entry, config.base)
+    seeds = config.header.seeds if method.seeded else config.header.seeds[:1]
+    why = _unsuited(method, data.source) or initial.hindrance(config, entry, data.label, seeds[0], planned)
+    if why:
+        return Skip(entry.label, data.label, why)
+    _check(config, entry, method, row.params, data)
+    settings = _training(config, entry, data_entry, row.preset)
+    _check_options(config, entry, method, data_entry, settings)
+    if not settings.steps and method.players and entry.keys.init_from is None:
+        reason = f"0 steps train nothing on '{data.label}'; with `init_from`, other weights are scored"
+        raise config.error(entry.path, reason)
+    resources = overlay(
+        Resources,
+        config.header.resources,
+        (data_entry.keys.resources, (*data_entry.path, "resources")),
+        (entry.keys.resources, (*entry.path, "resources")),
+        document=config.document,
+    )
+    starts = {seed: from_file or initial.of_trial(entry, data.label, seed, planned) for seed in seeds}
+    return [identity.spec(config, row, data, settings, resources, seed, starts[seed]) for seed in seeds]
 
 
 def _unsuited(method: type[Method], source: Source) -> str | None:
