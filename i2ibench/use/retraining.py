@@ -96,28 +96,38 @@ def write(
     except DataError as error:
         said.append(f"the old data is not where it was, so nothing is said of what was forgotten ({error})")
         del sets[names.old]
-    as_it_was = {**_method(spec), "init_from": str(weights)}
-    methods = {
-        names.before: {**as_it_was, "training": {"steps": 0}},
-        names.after: {**as_it_was, "data": [names.new]},
-    }
-    if names.old in sets:
-        start = {"method": names.after, "data": names.new}
-        back = {"init_from": start, "training": {"steps": 0}, "data": [names.old]}
-        methods[names.kept] = {**_method(spec), **back}
     content = {
         "name": to.stem,
         "seeds": [spec.seed],
         "store": str(trial.path.parent),
         "data": sets,
-        "methods": methods,
+        "methods": _methods(spec, weights, names, old_too=names.old in sets),
         "training": _other(spec.training, Training) | ({} if steps is None else {"steps": steps}),
         "resources": _other(spec.resources, Resources),
         "evaluation": {"protocol": protocol},
     }
     head = HEAD.format(trial=trial.id, **asdict(names))
     plain = json.loads(json.dumps({key: value for key, value in content.items() if value}))  # so that nothing is shared
-    text = head + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    _put(to, head + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None))
+    return said
+
+
+def _methods(spec: TrialSpec, weights: Path, names: Names, *, old_too: bool) -> dict[str, Any]:
+    """The `methods` section: as it was, trained further on the new data, and that on the old data."""
+    as_it_was = {**_method(spec), "init_from": str(weights)}
+    methods = {
+        names.before: {**as_it_was, "training": {"steps": 0}},
+        names.after: {**as_it_was, "data": [names.new]},
+    }
+    if old_too:
+        start = {"method": names.after, "data": names.new}
+        back = {"init_from": start, "training": {"steps": 0}, "data": [names.old]}
+        methods[names.kept] = {**_method(spec), **back}
+    return methods
+
+
+def _put(to: Path, text: str) -> None:
+    """Write a benchmark file, unless there is another in its place; one that cannot be run does not stay."""
     if to.is_dir() or (to.exists() and to.read_bytes() != text.encode()):
         raise ConfigError(f"{to}: is there already, and is another; choose another --to, or remove it")
     fresh = not to.exists()
@@ -129,10 +139,9 @@ def write(
     try:
         benchmark.load(to)
     except I2IBenchError:
-        if fresh:  # what cannot be run would only be in the way of the next
+        if fresh:  # it would only be in the way of the next
             to.unlink()
         raise
-    return said
 
 
 @dataclass(frozen=True)
