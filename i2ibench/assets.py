@@ -23,8 +23,7 @@ from typing import Literal
 from filelock import FileLock
 
 from i2ibench import downloads
-from i2ibench.errors import AssetError, absent
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import AssetError, absent, did_you_mean
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]  # bytes done, bytes in all

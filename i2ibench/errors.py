@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -62,3 +64,16 @@ def absent(path: Path, wanted: str = "file") -> str:
 def readable(text: str) -> str:
     """The text as any file and figure takes it: what of a file's name is not UTF-8 is spelled out ("caf\\udce9")."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the nearest valid name, and all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}available: {', '.join(known)}"
+
+
+def few(names: Sequence[str]) -> str:
+    """The first three of some names: "a, b, c and 4 more"."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

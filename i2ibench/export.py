@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from i2ibench import benchmark
 from i2ibench.disk import atomic_write
-from i2ibench.errors import ConfigError, StoreError
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import ConfigError, StoreError, did_you_mean
 
 if TYPE_CHECKING:
     from i2ibench.plan import Plan

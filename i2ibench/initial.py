@@ -10,8 +10,7 @@ from i2ibench.config import Config
 from i2ibench.data.cache import digests
 from i2ibench.data.paths import expand
 from i2ibench.entries import Entry
-from i2ibench.errors import DataError, absent
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import DataError, absent, did_you_mean
 from i2ibench.store import Store
 
 if TYPE_CHECKING:

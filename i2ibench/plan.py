@@ -12,7 +12,7 @@ from i2ibench.config import Config, Resources, Training
 from i2ibench.config import protocol as protocol_at
 from i2ibench.data.source import Source
 from i2ibench.entries import Entry
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, did_you_mean
 from i2ibench.identity import Row
 from i2ibench.method import Method, Task
 from i2ibench.metrics.catalog import METRICS
@@ -167,7 +167,7 @@ def _data_of(config: Config, entry: Entry) -> list[Entry]:
     known = {name for each in config.data for name in (each.label, each.key)}
     for name in chosen or ():
         if name not in known:
-            hint = registry.did_you_mean(name, known)
+            hint = did_you_mean(name, known)
             raise config.error((*entry.path, "data"), f"unknown data set '{name}' (of this file's `data`); {hint}")
     return [each for each in config.data if chosen is None or each.label in chosen or each.key in chosen]
 
@@ -186,9 +186,7 @@ def _params(config: Config, entry: Entry, method: type[Method]) -> tuple[Any, di
     preset: dict[str, Any] = {}
     if entry.keys.preset is not None:
         if entry.keys.preset not in method.presets:
-            hint = (
-                registry.did_you_mean(entry.keys.preset, method.presets) if method.presets else "this method has none"
-            )
+            hint = did_you_mean(entry.keys.preset, method.presets) if method.presets else "this method has none"
             raise config.error((*entry.path, "preset"), f"unknown preset '{entry.keys.preset}'; {hint}")
         preset = dict(method.presets[entry.keys.preset])
     training = preset.pop("training", {})

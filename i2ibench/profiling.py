@@ -14,11 +14,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from i2ibench import registry
 from i2ibench.config import Training
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, did_you_mean
 from i2ibench.method import PRESET_SIZES, Batch, Task
 from i2ibench.policy import Policy
 from i2ibench.randomness import seed_everything
-from i2ibench.registry import did_you_mean
 from i2ibench.turns import Turns
 
 WARM, STEPS = 2, 3  # the first ones make the optimisers' state and choose algorithms

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from i2ibench.errors import ConfigError, absent
+from i2ibench.errors import ConfigError, absent, did_you_mean
 from i2ibench.method import Method, MethodParams, Pairing
+from i2ibench.validation import wrong_default
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "i2ibench.methods"
 OF_FILE = "i2ibench_file_"  # how the names of modules begin that come from a path
 _VERSIONS: dict[str, tuple[int, int]] = {}  # of such a module: time and size of its file when it was loaded
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest valid name, and all of them."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}available: {', '.join(known)}"
 
 
 @cache
@@ -108,8 +100,6 @@ def _only_method(module: ModuleType, name: str) -> type[Method]:
     (found,) = own
     if not (inspect.isclass(found.Params) and issubclass(found.Params, MethodParams)):
         raise ConfigError(f"method '{name}': Params must be a class that subclasses Method.Params")
-    from i2ibench.validation import wrong_default  # which takes `did_you_mean` from here
-
     if wrong := wrong_default(found.Params):
         raise ConfigError(f"method '{name}': in Params, {wrong}")
     if not isinstance(found.players, tuple) or found.pairing not in get_args(Pairing):

@@ -8,7 +8,7 @@ from i2ibench import registry, yamlfile
 from i2ibench.config import Config
 from i2ibench.data.source import Source
 from i2ibench.entries import Entry
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, did_you_mean
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import Protocol
 
@@ -29,7 +29,7 @@ def of_data(config: Config, entry: Entry, source: Source, protocol: Protocol) ->
         raise config.error(path, f"name at least one metric; available: {', '.join(METRICS)}")
     for i, name in enumerate(names):
         if name not in METRICS:
-            raise config.error((*path, i), f"unknown metric '{name}'; {registry.did_you_mean(name, METRICS)}")
+            raise config.error((*path, i), f"unknown metric '{name}'; {did_you_mean(name, METRICS)}")
         if hindrance := _hindrance(name, entry, source, protocol):
             raise config.error((*path, i), hindrance)
     return tuple(metric for metric in METRICS if metric in names)
@@ -61,7 +61,7 @@ def check(config: Config, plan: Plan) -> None:
     for i, name in enumerate(config.header.evaluation.curve_metrics or ()):
         place = ("evaluation", "curve_metrics", i)
         if name not in plan.all_metrics:
-            raise config.error(place, f"nothing is scored by '{name}'; {registry.did_you_mean(name, plan.all_metrics)}")
+            raise config.error(place, f"nothing is scored by '{name}'; {did_you_mean(name, plan.all_metrics)}")
         if not METRICS[name].needs <= OF_OUTPUTS:
             raise config.error(place, f"metric '{name}' asks more of the networks than the outputs; leave it out here")
     first: dict[str, TrialSpec] = {}

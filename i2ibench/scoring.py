@@ -18,13 +18,11 @@ from i2ibench import assets, config, yamlfile
 from i2ibench.data import pixels
 from i2ibench.data.folder import image_files
 from i2ibench.data.images import ImageSet, sizes, spelled
-from i2ibench.data.labels import few
 from i2ibench.data.paths import entries, existing
-from i2ibench.errors import ConfigError, DataError
+from i2ibench.errors import ConfigError, DataError, did_you_mean, few
 from i2ibench.machine import cores
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import Protocol, resolve
-from i2ibench.registry import did_you_mean
 
 if TYPE_CHECKING:
     from i2ibench.metrics.evaluate import Scores

@@ -11,7 +11,7 @@ from i2ibench.config import Config
 from i2ibench.data.files import Files
 from i2ibench.data.source import LEAST_TEST, DomainParams, Source
 from i2ibench.entries import Entry
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, did_you_mean
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.store import Store
 from i2ibench.validation import validate
@@ -80,7 +80,7 @@ def _source(config: Config, entry: Entry) -> Source:
     if kind not in known:
         path = (*entry.path, "source") if entry.keys.source else entry.path
         raise config.error(
-            path, f"unknown kind of data set '{kind}'; {registry.did_you_mean(kind, known)} (set it with `source:`)"
+            path, f"unknown kind of data set '{kind}'; {did_you_mean(kind, known)} (set it with `source:`)"
         )
     params = validate(known[kind].Params, entry.own, config.document, entry.path, type(entry.keys).model_fields)
     try:

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from i2ibench import yamlfile
-from i2ibench.errors import ConfigError
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import ConfigError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 # YAML's words for what pydantic calls by Python's: kind of error -> what should stand there.

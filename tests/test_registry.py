@@ -109,10 +109,3 @@ def test_a_source_tree_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyP
     registry.methods.cache_clear()
     with pytest.raises(ConfigError, match="only where it is installed"):
         registry.methods()
-
-
-def test_did_you_mean() -> None:
-    assert (
-        registry.did_you_mean("cyclgan", ["cyclegan", "unit"]) == "did you mean 'cyclegan'? available: cyclegan, unit"
-    )
-    assert registry.did_you_mean("zzz", ["unit"]) == "available: unit"

@@ -21,8 +21,7 @@ from filelock import FileLock
 from i2ibench import assets, downloads
 from i2ibench.data.recipes import Archive, recipes
 from i2ibench.data.unpack import unpack
-from i2ibench.errors import DataError, absent
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import DataError, absent, did_you_mean
 
 MIRROR = "I2IBENCH_MIRROR"
 DONE = ".complete"  # in the folder of a set that is whole

@@ -17,12 +17,12 @@ from i2ibench.data import pixels
 from i2ibench.data.cache import digests
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.items import Item, extent, read
-from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, few, read_csv
+from i2ibench.data.labels import LABELLED, ClassLabels, Palette, colours, digest, read_csv
 from i2ibench.data.paths import expand
 from i2ibench.data.ragged import Ragged
 from i2ibench.data.source import DomainParams, Pairing, Source, SourceParams
 from i2ibench.data.tasks import AnyTask, SuperResolve
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, few
 from i2ibench.lazy import np
 from i2ibench.machine import cores
 

@@ -11,11 +11,9 @@ from pydantic import Field
 from i2ibench.data import pixels
 from i2ibench.data.files import FileParams, Files, refuse_task_of_several, require_task
 from i2ibench.data.items import Item, held_out
-from i2ibench.data.labels import few
 from i2ibench.data.paths import entries, existing, expand
 from i2ibench.data.source import DomainParams
-from i2ibench.errors import DataError, readable
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import DataError, did_you_mean, few, readable
 
 Layout = Literal["side-by-side", "by-name", "unpaired", "hidden-pairs", "domains", "images"]
 TRIED = {"train": ("train",), "test": ("test", "val")}  # what the folder of each split may be called

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, few
 from i2ibench.lazy import np
 
 MOST_CLASSES = 256
@@ -131,8 +131,3 @@ def read_csv(file: Path) -> dict[str, str]:
         if found.setdefault(name, cells[1]) != cells[1]:
             raise DataError(f"{file}:{number}: {name} has two classes, {found[name]} and {cells[1]}; keep one")
     return found
-
-
-def few(names: Sequence[str]) -> str:
-    """The first three of some names: "a, b, c and 4 more"."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

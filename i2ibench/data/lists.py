@@ -12,11 +12,9 @@ from pydantic import Field, field_validator
 
 from i2ibench.data.files import FileParams, Files
 from i2ibench.data.items import Item, held_out
-from i2ibench.data.labels import few
 from i2ibench.data.paths import expand
 from i2ibench.data.source import DomainParams
-from i2ibench.errors import DataError, absent
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import DataError, absent, did_you_mean, few
 
 ROLES = ("a", "b", "image", "domain", "split")
 SPLIT_OF = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}

@@ -14,8 +14,7 @@ from i2ibench.data.items import Item
 from i2ibench.data.paths import expand
 from i2ibench.data.recipes import Recipe, recipes
 from i2ibench.data.source import DomainParams
-from i2ibench.errors import DataError, absent
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import DataError, absent, did_you_mean
 
 
 class NamedParams(FileParams, DomainParams):

@@ -12,9 +12,8 @@ from pydantic import Field
 from i2ibench.data import pixels
 from i2ibench.data.files import FileParams, Files, require_task
 from i2ibench.data.items import Item
-from i2ibench.data.labels import few
 from i2ibench.data.paths import entries, existing, expand
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, few
 
 
 class ShardParams(FileParams):

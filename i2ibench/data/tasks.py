@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from i2ibench.data import resize
 from i2ibench.data.labels import Palette
 from i2ibench.data.labels import colours as read_colours
+from i2ibench.errors import did_you_mean
 from i2ibench.lazy import np
 from i2ibench.settings import Settings
 
@@ -200,8 +201,6 @@ TASKS: dict[str, type[Task]] = {
 
 def _by_name(value: Any) -> Any:
     """`task: colorize` stands for `task: {name: colorize}`; an unknown name is answered with the known ones."""
-    from i2ibench.registry import did_you_mean
-
     given = {"name": value} if isinstance(value, str) else value
     name = given.get("name") if isinstance(given, dict) else getattr(given, "name", None)
     if name not in TASKS:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from i2ibench.data.images import ImageSet, same_shapes, sizes, spelled
-from i2ibench.errors import ConfigError, TrialError
+from i2ibench.errors import ConfigError, TrialError, did_you_mean
 from i2ibench.metrics import images as pairs
 from i2ibench.metrics import intervals, luminance, sets, special
 from i2ibench.metrics.catalog import METRICS
@@ -19,7 +19,6 @@ from i2ibench.metrics.intervals import Interval
 from i2ibench.metrics.material import Material
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.metrics.stamp import TRIAL, stamp
-from i2ibench.registry import did_you_mean
 
 if TYPE_CHECKING:
     import torch

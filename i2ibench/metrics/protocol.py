@@ -19,10 +19,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from i2ibench.assets import ASSETS
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, did_you_mean
 from i2ibench.metrics import scorer
 from i2ibench.metrics.catalog import LPIPS_SMALLEST, METRICS, MS_SSIM_SMALLEST, SSIM_WINDOW
-from i2ibench.registry import did_you_mean
 from i2ibench.settings import Settings
 
 REVISION = 3  # of the computation in this package: raise it whenever a change could move a number

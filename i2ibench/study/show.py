@@ -13,8 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from i2ibench import benchmark, loopback
-from i2ibench.errors import ConfigError
-from i2ibench.registry import did_you_mean
+from i2ibench.errors import ConfigError, did_you_mean
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.study import answers, material, server, words

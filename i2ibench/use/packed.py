@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from i2ibench import registry
 from i2ibench.assets import sha256_of
 from i2ibench.disk import read_json
-from i2ibench.errors import ConfigError, StoreError
+from i2ibench.errors import ConfigError, StoreError, did_you_mean
 from i2ibench.method import Method, Task
 from i2ibench.settings import Settings
 from i2ibench.use.ask import Direction
@@ -104,7 +104,7 @@ def _method(folder: Path, config: Config, *, trust_code: bool) -> Method:
             "(--trust-code; in Python trust_code=True)"
         )
     if not own and config.method not in registry.methods():
-        known = registry.did_you_mean(config.method, registry.methods())
+        known = did_you_mean(config.method, registry.methods())
         raise ConfigError(f"{folder / CONFIG}: no method '{config.method}' is installed; {known}")
     method_class = registry.method(str(folder.absolute() / OWN_METHOD) if own else config.method)
     try:
