@@ -30,8 +30,8 @@ from torchvision.transforms import functional  # type: ignore[import-untyped]
 
 from i2ibench import registry
 from i2ibench.data.batches import Batches
+from i2ibench.data.cache import load
 from i2ibench.data.folder import Folder, FolderParams
-from i2ibench.data.source import load
 from i2ibench.machine import cores
 from i2ibench.method import Batch, Task
 from i2ibench.turns import Turns

@@ -15,7 +15,8 @@ from i2ibench.config import Training
 from i2ibench.data import cache
 from i2ibench.data.batches import Batches, Epochs
 from i2ibench.data.domains import DomainBatches
-from i2ibench.data.source import DomainParams, Images, SourceParams
+from i2ibench.data.images import Images
+from i2ibench.data.source import DomainParams, SourceParams
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import TrialError
 from i2ibench.method import Method, Task

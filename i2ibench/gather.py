@@ -14,8 +14,7 @@ import torch
 
 from i2ibench import registry
 from i2ibench.build import make_method, source_params
-from i2ibench.data.images import ImageSet
-from i2ibench.data.source import Images
+from i2ibench.data.images import Images, ImageSet
 from i2ibench.disk import atomic_write
 from i2ibench.errors import TrialError, absent
 from i2ibench.metrics.adaptation import chosen_training

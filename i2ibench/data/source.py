@@ -9,9 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from i2ibench.data.cache import load as load
-from i2ibench.data.images import Allocate, Progress, in_memory
-from i2ibench.data.images import Images as Images
+from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.labels import ClassLabels, Palette
 from i2ibench.lazy import np
 from i2ibench.settings import Settings

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from i2ibench.changes import Compared
-    from i2ibench.data.source import Images
+    from i2ibench.data.images import Images
     from i2ibench.plan import Plan
     from i2ibench.report.board import Board
     from i2ibench.report.drawing import Drawing

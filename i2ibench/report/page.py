@@ -28,7 +28,7 @@ from i2ibench.study import words as human
 
 if TYPE_CHECKING:
     from i2ibench.changes import Compared
-    from i2ibench.data.source import Images
+    from i2ibench.data.images import Images
     from i2ibench.plan import Plan
     from i2ibench.store import Store
 

@@ -15,7 +15,7 @@ from i2ibench.report.drawing import SHOWN, Drawing, left_out
 from i2ibench.report.style import Looks
 
 if TYPE_CHECKING:
-    from i2ibench.data.source import Images
+    from i2ibench.data.images import Images
     from i2ibench.plan import Plan
     from i2ibench.spec import TrialSpec
     from i2ibench.store import Store

@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from i2ibench.data import pixels
-from i2ibench.data.cache import digests
+from i2ibench.data.cache import digests, load
 from i2ibench.data.check import check
 from i2ibench.data.folder import Folder, FolderParams
-from i2ibench.data.source import load
 from i2ibench.errors import DataError
 
 
@@ -143,7 +142,7 @@ def test_two_processes_at_once_decode_once(data, tmp_path):
     code = textwrap.dedent(f"""
         from pathlib import Path
         from i2ibench.data.folder import Folder, FolderParams
-        from i2ibench.data.source import load
+        from i2ibench.data.cache import load
         calls = []
         source = Folder(FolderParams(path={str(data)!r}, layout="by-name", size=8))
         images = load(source, Path({str(tmp_path / "cache")!r}), progress=lambda *call: calls.append(call))

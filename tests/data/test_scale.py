@@ -12,8 +12,8 @@ from PIL import Image
 
 from i2ibench import benchmark, build, gather
 from i2ibench.data.batches import Batches
+from i2ibench.data.cache import load
 from i2ibench.data.folder import Folder
-from i2ibench.data.source import load
 from i2ibench.metrics.protocol import PROTOCOLS
 from i2ibench.spec import TrialSpec
 

@@ -19,8 +19,9 @@ from torch import nn
 from i2ibench import registry
 from i2ibench.config import Training
 from i2ibench.data.batches import Batches, to_float
+from i2ibench.data.cache import load
 from i2ibench.data.glyphs import Glyphs
-from i2ibench.data.source import Images, load
+from i2ibench.data.images import Images
 from i2ibench.method import Batch, Method, Task
 from i2ibench.randomness import seed_everything
 from i2ibench.training import learning_rate
