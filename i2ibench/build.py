@@ -15,7 +15,7 @@ from i2ibench.config import Training
 from i2ibench.data import cache
 from i2ibench.data.batches import Batches, Epochs
 from i2ibench.data.domains import DomainBatches
-from i2ibench.data.images import Images
+from i2ibench.data.images import Images, centre
 from i2ibench.data.source import DomainParams, SourceParams
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import TrialError
@@ -144,6 +144,5 @@ def _task(spec: TrialSpec, source: SourceParams) -> Task:
 
 
 def _centres(images: np.ndarray, size: int) -> torch.Tensor:
-    """All training images of a domain, uint8 (N, 3, size, size): the centre of those that are kept larger."""
-    edge = (images.shape[1] - size) // 2
-    return torch.from_numpy(np.array(images[:, edge : edge + size, edge : edge + size])).permute(0, 3, 1, 2)
+    """All training images of a domain, uint8 (N, 3, size, size)."""
+    return torch.from_numpy(np.array(centre(images, size))).permute(0, 3, 1, 2)

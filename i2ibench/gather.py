@@ -14,13 +14,13 @@ import torch
 
 from i2ibench import registry
 from i2ibench.build import make_method, source_params
-from i2ibench.data.images import Images, ImageSet
+from i2ibench.data.images import Images, ImageSet, centre, evenly_spaced
 from i2ibench.disk import atomic_write
 from i2ibench.errors import TrialError, absent
-from i2ibench.metrics.adaptation import chosen_training
+from i2ibench.metrics.adaptation import IMAGES as MOST_TRAINING
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.evaluate import Scores, evaluate
-from i2ibench.metrics.material import Labelled, Material, RealPairs, chosen_inputs
+from i2ibench.metrics.material import Labelled, Material, RealPairs
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.metrics.stamp import TRIAL
 from i2ibench.spec import TrialSpec
@@ -91,7 +91,7 @@ def material(
     styles = cycled = labelled = truths = None
     folder, backward = store.trial(spec.id).path, spec.backward
     if method and "styles" in needs:
-        chosen = chosen_inputs(len(images.test_a), protocol.diversity_inputs)
+        chosen = evenly_spaced(len(images.test_a), protocol.diversity_inputs)
         inputs = images.test_a[chosen]
         styles = translate_styles(method, inputs, 2 * protocol.diversity_pairs, spec.seed, device, backward=backward)
         _keep(folder / "styles.npy", styles[:, :KEPT_STYLES])
@@ -103,7 +103,7 @@ def material(
         labelled = _labelled(spec, images, labels, method, device)
     pairs = None
     if "scorer" in needs and images.paired:
-        chosen = chosen_training(len(images.train_a))
+        chosen = evenly_spaced(len(images.train_a), MOST_TRAINING)
         pairs = RealPairs(images.train_a[chosen], images.train_b[chosen])
     return Material(styles, images.test_a, cycled, source.palette, labelled, truths, pairs, scale)
 
@@ -124,17 +124,15 @@ def trained(spec: TrialSpec, store: Store, device: torch.device) -> Method:
 
 
 def _labelled(spec: TrialSpec, images: Images, labels: ClassLabels, method: Method, device: torch.device) -> Labelled:
-    a, b = chosen_training(len(images.train_a)), chosen_training(len(images.train_b))
+    a, b = (evenly_spaced(len(domain), MOST_TRAINING) for domain in (images.train_a, images.train_b))
     size = method.task.size
-    edge = (images.train_a.shape[1] - size) // 2  # training images may be kept larger, to be cropped
-    centre = slice(edge, edge + size)
-    source = images.train_a[a][:, centre, centre]
+    source = centre(images.train_a[a], size)
     return Labelled(
         classes=len(labels.classes),
         source=source,
         translated=translate(method, source, spec.seed, device, backward=spec.backward),
         source_labels=labels.train_a[a],
-        target=images.train_b[b][:, centre, centre],
+        target=centre(images.train_b[b], size),
         target_labels=labels.train_b[b],
         test_labels=labels.test_b,
     )

@@ -35,6 +35,17 @@ def same_shapes(some: ImageSet, others: ImageSet) -> bool:
     return [image.shape for image in some] == [image.shape for image in others]
 
 
+def evenly_spaced(count: int, wanted: int) -> np.ndarray:
+    """Which of `count` images to take, `wanted` at most, the first and the last among them: by no one's looks."""
+    return np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64)
+
+
+def centre(images: np.ndarray, size: int) -> np.ndarray:
+    """The centre of each of some square images (N, H, H, C): training images may be kept larger, to be cropped."""
+    edge = (images.shape[1] - size) // 2
+    return images[:, edge : edge + size, edge : edge + size]
+
+
 def in_memory(_name: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.empty(shape, np.uint8)
 

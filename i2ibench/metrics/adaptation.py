@@ -41,11 +41,6 @@ SETTINGS = {
 }
 
 
-def chosen_training(count: int) -> np.ndarray:
-    """Which of `count` training images the classifiers learn from."""
-    return np.linspace(0, count - 1, min(IMAGES, count)).round().astype(np.int64)
-
-
 def adaptation_values(
     labelled: Labelled, test: np.ndarray, steps: int, device: str, cache: Path | None
 ) -> dict[str, np.ndarray]:

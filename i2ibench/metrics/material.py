@@ -51,8 +51,3 @@ class Material:
     truths: np.ndarray | None = None
     pairs: RealPairs | None = None
     scale: int = 1
-
-
-def chosen_inputs(count: int, wanted: int) -> np.ndarray:
-    """Which of `count` test images get several styles, at most `wanted`: evenly spaced, chosen by no one's looks."""
-    return np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from i2ibench.data.images import evenly_spaced
 from i2ibench.report.board import Board, Column
 from i2ibench.report.drawing import SHOWN, Drawing, left_out, legend_columns, listed, log_axis, reference_lines, shorten
 from i2ibench.report.style import RULE, TERM_COLOURS, Looks, figure, house
@@ -100,11 +100,7 @@ def _times(factor: float) -> Callable[[Any], Any]:
 def _smooth(table: pd.DataFrame) -> pd.DataFrame:
     """A running mean over about 5 % of the curve, then at most CURVE_POINTS of its points."""
     smooth = table.rolling(max(1, len(table) // 20), min_periods=1, center=True).mean()
-    return (
-        smooth.iloc[np.unique(np.linspace(0, len(smooth) - 1, CURVE_POINTS).round().astype(int))]
-        if len(smooth)
-        else smooth
-    )
+    return smooth.iloc[evenly_spaced(len(smooth), CURVE_POINTS)]
 
 
 def metrics(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:

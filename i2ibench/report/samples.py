@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from i2ibench.data.images import ImageSet, same_shapes
-from i2ibench.metrics.material import chosen_inputs
+from i2ibench.data.images import ImageSet, evenly_spaced, same_shapes
 from i2ibench.report import grids
 from i2ibench.report.board import Board
 from i2ibench.report.drawing import SHOWN, Drawing, left_out
@@ -100,7 +99,7 @@ def choose(distances: Mapping[str, np.ndarray], count: int, rows: int) -> tuple[
     As many of each as three times that fit into `rows`; equal distances keep the order of the images.
     """
     if not distances or count < rows or rows < 3:
-        even = np.unique(np.linspace(0, count - 1, min(rows, count)).round().astype(int))
+        even = evenly_spaced(count, rows)
         return even.tolist(), [""] * len(even)
     order = np.argsort(np.mean(list(distances.values()), axis=0), kind="stable")
     each = rows // 3
@@ -119,7 +118,7 @@ def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
     names = []
     count = min(STYLES, min(array.shape[1] for array in found.values()))
     for label, array in found.items():
-        rows = chosen_inputs(len(images.test_a), len(array))  # which test images they are of
+        rows = evenly_spaced(len(images.test_a), len(array))  # which test images they are of
         for styled, i in zip(array[:STYLED_INPUTS], rows[:STYLED_INPUTS], strict=True):
             cells.append([images.test_a[i], *styled[:count]])
             names.append(f"{label}\n{images.test_names[i]}")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from i2ibench import registry
 from i2ibench.data import cache
-from i2ibench.data.images import Images, ImageSet, same_shapes
+from i2ibench.data.images import Images, ImageSet, evenly_spaced, same_shapes
 from i2ibench.data.ragged import Ragged
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.spec import TrialSpec
@@ -81,8 +81,9 @@ class Material:
         for data, images in self._images.items():
             every = len(images.test_a)
             aside = min(practice, max(every - count, every // 5))
-            asked[data] = _spaced(range(every), min(count, every - aside))
-            practised[data] = _spaced(sorted(set(range(every)) - set(asked[data])), aside)
+            asked[data] = evenly_spaced(every, min(count, every - aside)).tolist()
+            others = sorted(set(range(every)) - set(asked[data]))
+            practised[data] = [others[i] for i in evenly_spaced(len(others), aside)]
         return asked, practised
 
     def shown(self, cell: Cell) -> tuple[bytes, bytes, bytes | None]:
@@ -106,10 +107,6 @@ class Material:
         if which == NOISE:
             return np.random.default_rng(at).integers(0, 256, real.shape, np.uint8)
         return self._outputs[which][at]
-
-
-def _spaced(of: Sequence[int], count: int) -> list[int]:
-    return [of[i] for i in np.linspace(0, len(of) - 1, count).round().astype(int)]
 
 
 def encoded(image: np.ndarray) -> bytes:

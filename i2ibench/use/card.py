@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from i2ibench.data.images import evenly_spaced
 from i2ibench.data.recipes import recipes
 from i2ibench.disk import read_json, write_json
 from i2ibench.metrics.catalog import METRICS
@@ -198,7 +199,7 @@ def _samples(file: Path, images: Images, outputs: ImageSet, *, with_targets: boo
     """Test images evenly spaced over the split, a row each: input, output and target."""
     from i2ibench.report import grids
 
-    rows = np.unique(np.linspace(0, len(outputs) - 1, SHOWN).round().astype(int))
+    rows = evenly_spaced(len(outputs), SHOWN)
     columns = [images.test_a, outputs, *([images.test_b] if with_targets else [])]
     titles = ["input", "output", "target"][: len(columns)]
     names = [images.test_names[i] for i in rows]

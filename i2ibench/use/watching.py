@@ -15,6 +15,7 @@ from torch import Tensor
 
 from i2ibench.build import load_images
 from i2ibench.data import pixels
+from i2ibench.data.images import centre, evenly_spaced
 from i2ibench.errors import ConfigError
 from i2ibench.metrics.features import extract, extract_cached
 from i2ibench.metrics.kept import kept
@@ -144,7 +145,8 @@ def watch(
     model, spec = trials.from_trial(trial, device), trials.spec_of(trial)
     store = Store(trial.path.parent)
     where = str(model.device)
-    reference = _some(load_images(spec, store).train_a, model.size)
+    every = load_images(spec, store).train_a
+    reference = centre(every[evenly_spaced(len(every), MOST)], model.size)
     require_enough(len(reference), window)
     cache = store.feature_cache if os.access(store.path, os.W_OK) else None
 
@@ -203,10 +205,3 @@ def _outputs(model: Model, images: np.ndarray) -> np.ndarray:
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y.T / x.shape[1] + 1) ** 3
-
-
-def _some(images: np.ndarray, size: int) -> np.ndarray:
-    """Up to `MOST` training images, evenly spaced, and of those that are kept larger the centre."""
-    rows = np.unique(np.linspace(0, len(images) - 1, min(MOST, len(images))).astype(int))
-    edge = (images.shape[1] - size) // 2
-    return np.asarray(images[rows][:, edge : edge + size, edge : edge + size])

@@ -67,13 +67,6 @@ def test_more_steps_are_another_score_and_what_is_known_is_read(labelled, tmp_pa
     assert len(learned) == 5, "what is had without a translation is that of all trials"
 
 
-def test_at_most_two_thousand_images_evenly_spaced() -> None:
-    assert adaptation.chosen_training(10).tolist() == list(range(10))
-    chosen = adaptation.chosen_training(60_000)
-    assert len(set(chosen.tolist())) == 2000
-    assert (chosen[0], chosen[-1]) == (0, 59_999)
-
-
 @pytest.mark.parametrize("size", [8, 32, 50])
 def test_images_of_any_size_are_seen_at_one(size: int) -> None:
     seen = adaptation._seen(np.full((3, size, size, 3), 255, np.uint8), "cpu")

@@ -7,7 +7,6 @@ import pytest
 
 from i2ibench.metrics.diversity import diversity_values
 from i2ibench.metrics.images import lpips_network, lpips_values
-from i2ibench.metrics.material import chosen_inputs
 
 
 @pytest.mark.usefixtures("weights")
@@ -37,12 +36,3 @@ def test_one_answer_is_no_diversity_and_two_are(generated: np.ndarray) -> None:
     two[:, 1::2] = generated[2:4, None]
     expected = lpips_values(generated[:2], generated[2:4], "alex", "cpu")
     assert diversity_values(two, "alex", "cpu") == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize(("count", "wanted"), [(5, 100), (100, 100), (281, 100), (7, 3), (2, 1)])
-def test_inputs_are_spaced_evenly(count: int, wanted: int) -> None:
-    chosen = chosen_inputs(count, wanted)
-    assert len(chosen) == len(set(chosen.tolist())) == min(count, wanted)
-    assert chosen[0] == 0
-    assert chosen[-1] == count - 1 or wanted == 1
-    assert np.ptp(np.diff(chosen)) <= 1 if len(chosen) > 1 else True
