@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from i2ibench.errors import first_line
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -65,7 +67,7 @@ class Compiled:
                 return compile_fx(graph, inputs, config_patches=_settings())  # type: ignore[return-value]
         except Exception as error:
             if not self.failed:
-                self.failed = one_line(error)
+                self.failed = f"{type(error).__name__}: {first_line(error)}"
                 self._log.warning("a network could not be compiled and runs in eager mode: %s", self.failed)
             return graph.forward
 
@@ -81,16 +83,10 @@ def hindrance(device: str) -> str:
     try:
         torch.compile(_a_line, dynamic=False, options=_settings())(never_seen)
     except Exception as error:
-        return one_line(error)
+        return f"{type(error).__name__}: {first_line(error)}"
     finally:
         torch._dynamo.reset()
     return ""
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of what torch says; the others are advice for those who mend compilers."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _a_line(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from i2ibench.errors import StoreError
+from i2ibench.errors import StoreError, one_line
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def reading(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(
-            f"{path}: damaged ({' '.join(str(error).split())}); delete the trial's directory to have it made again"
+            f"{path}: damaged ({one_line(error)}); delete the trial's directory to have it made again"
         ) from None
 
 

@@ -31,7 +31,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from i2ibench.errors import CrashedError, DivergedError, I2IBenchError, TrialError
+from i2ibench.errors import CrashedError, DivergedError, I2IBenchError, TrialError, one_line
 from i2ibench.memory import is_out_of_memory
 
 START_SECONDS = 300.0  # for the helpers to import torch, build the method and open the data
@@ -193,8 +193,7 @@ def say_ready(folder: Path, rank: int) -> None:
 def leave_error(folder: Path, rank: int, error: BaseException) -> None:
     """Say why a helper failed. The first one counts: others fail in its wake, when their connection is gone."""
     kind = "memory" if is_out_of_memory(error) else "diverged" if isinstance(error, DivergedError) else "other"
-    text = " ".join(str(error).split())
-    message = text if isinstance(error, I2IBenchError) else f"{type(error).__name__}: {text}"
+    message = one_line(error) if isinstance(error, I2IBenchError) else f"{type(error).__name__}: {one_line(error)}"
     mine = folder / f"error-{rank}.json"
     mine.write_text(json.dumps({"kind": kind, "message": message}), encoding="utf-8")
     with suppress(FileExistsError):

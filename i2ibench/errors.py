@@ -66,6 +66,16 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, without its line breaks; or its kind, where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library says; the others are advice for those who mend it."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest valid name, and all of them."""
     known = sorted(known)

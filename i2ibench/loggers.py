@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from i2ibench.data.images import ImageSet
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, one_line
 from i2ibench.lazy import np
 
 if TYPE_CHECKING:
@@ -186,8 +186,9 @@ class Loggers:
             yield
         except Exception as error:
             self._open.pop(name, None)
-            reason = " ".join(str(error).split())
-            self._log.warning("logging to %s failed and is left out: %s: %s", name, type(error).__name__, reason)
+            self._log.warning(
+                "logging to %s failed and is left out: %s: %s", name, type(error).__name__, one_line(error)
+            )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from i2ibench.errors import ConfigError, absent, did_you_mean
+from i2ibench.errors import ConfigError, absent, did_you_mean, one_line
 from i2ibench.method import Method, MethodParams, Pairing
 from i2ibench.validation import wrong_default
 
@@ -156,5 +156,5 @@ def _imported(load: Callable[[], Any], name: str) -> Any:
     try:
         return load()
     except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise ConfigError(f"method file {name} cannot be imported: {reason}") from error

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from i2ibench.data.cache import digests
-from i2ibench.errors import TrialError, absent
+from i2ibench.errors import TrialError, absent, one_line
 from i2ibench.method import Method
 from i2ibench.store import Store
 
@@ -101,7 +101,7 @@ def _read(start: Mapping[str, Any], store: Store) -> Mapping[str, Any]:
     except TrialError:
         raise
     except Exception as error:  # pickles that are no weights raise nearly anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)[:200]
         raise TrialError(f"init_from: {file} cannot be read as weights ({reason})") from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from i2ibench.errors import ConfigError, absent
+from i2ibench.errors import ConfigError, absent, one_line
 
 Path = tuple[str | int, ...]  # the keys that lead to a value: ("methods", "pix2pix", "width")
 
@@ -56,7 +56,7 @@ class Document:
                 problem = "a tab in the indentation; use spaces"
             raise ConfigError(f"{name}{line}: not valid YAML: {problem}") from None
         except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+            raise ConfigError(f"{name}: not valid YAML: {one_line(error)}") from None
         except RecursionError:
             raise ConfigError(f"{name}: not valid YAML: nested too deeply, or an alias of itself") from None
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from i2ibench.errors import DataError, few
+from i2ibench.errors import DataError, few, one_line
 from i2ibench.lazy import np
 
 MOST_CLASSES = 256
@@ -116,7 +116,7 @@ def read_csv(file: Path) -> dict[str, str]:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: is no CSV file ({' '.join(str(error).split())})") from None
+        raise DataError(f"{file}: is no CSV file ({one_line(error)})") from None
     if not rows or [cell.strip() for cell in rows[0]] != COLUMNS:
         raise DataError(f"{file}:1: a file of labels begins with the line {','.join(COLUMNS)}")
     found: dict[str, str] = {}

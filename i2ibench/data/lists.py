@@ -14,7 +14,7 @@ from i2ibench.data.files import FileParams, Files
 from i2ibench.data.items import Item, held_out
 from i2ibench.data.paths import expand
 from i2ibench.data.source import DomainParams
-from i2ibench.errors import DataError, absent, did_you_mean, few
+from i2ibench.errors import DataError, absent, did_you_mean, few, one_line
 
 ROLES = ("a", "b", "image", "domain", "split")
 SPLIT_OF = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
@@ -180,4 +180,4 @@ def _read(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, csv.Error) as error:  # JSON and encoding errors are ValueErrors
-        raise DataError(f"{path}: is not valid {kind[1:].upper()} ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path}: is not valid {kind[1:].upper()} ({one_line(error)})") from None

@@ -13,7 +13,7 @@ from i2ibench.data import pixels
 from i2ibench.data.files import FileParams, Files, require_task
 from i2ibench.data.items import Item
 from i2ibench.data.paths import entries, existing, expand
-from i2ibench.errors import DataError, few
+from i2ibench.errors import DataError, few, one_line
 
 
 class ShardParams(FileParams):
@@ -121,7 +121,7 @@ def _members(shard: Path, mtime_ns: int, size: int) -> tuple[Member, ...]:
             file.seek(end)
             whole = file.read(tarfile.BLOCKSIZE) == tarfile.NUL * tarfile.BLOCKSIZE  # what every tar file ends with
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{shard}: is no uncompressed tar file ({' '.join(str(error).split())})") from None
+        raise DataError(f"{shard}: is no uncompressed tar file ({one_line(error)})") from None
     if not whole:
         raise DataError(f"{shard}: is cut off after {size} bytes; get it again")
     return found

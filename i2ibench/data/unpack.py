@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from i2ibench.data import pixels
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, one_line
 
 MOST_FILES = 1_000_000
 SPREAD = 3  # images are compressed already: what unpacks to more than so many times the archive is no set of images
@@ -84,7 +84,7 @@ def unpack(archive: Path, folder: Path, progress: Callable[[int, int], None] = l
 
 
 def _damaged(archive: Path, error: Exception) -> DataError:
-    return DataError(f"{archive}: is damaged ({' '.join(str(error).split()) or type(error).__name__})")
+    return DataError(f"{archive}: is damaged ({one_line(error)})")
 
 
 def _bomb(archive: Path, bound: int) -> DataError:

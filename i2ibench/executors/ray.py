@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from i2ibench.errors import ConfigError, CrashedError, I2IBenchError
+from i2ibench.errors import ConfigError, CrashedError, I2IBenchError, first_line
 from i2ibench.executors import cluster
 from i2ibench.executors.pulse import Pulse
 from i2ibench.executors.schedule import Asked, Schedule, asks
@@ -179,14 +179,14 @@ class _Run:
             outcome: Outcome = self._ray.get(task)
             return outcome
         except errors.OutOfMemoryError as error:
-            return Outcome("memory", f"the host ran out of memory: {_first_line(error)}", recorded=False)
+            return Outcome("memory", f"the host ran out of memory: {first_line(error)}", recorded=False)
         except errors.RayTaskError as error:  # the package or the store is missing on that node: no use in trying again
             return Outcome("failed", f"the worker failed: {str(error).strip().splitlines()[-1]}", recorded=False)
         except errors.RayError as error:
             if self._hung(job):
                 limit = job.spec["training"]["hang_seconds"]
                 return Outcome("hung", f"no step for {limit:g} s (training.hang_seconds)", recorded=False)
-            reason = f"the worker process died: {type(error).__name__}: {_first_line(error)}"
+            reason = f"the worker process died: {type(error).__name__}: {first_line(error)}"
             return Outcome("crashed", reason, recorded=False)
 
     def _hung(self, job: Job) -> bool:
@@ -262,7 +262,3 @@ def _require_feasible(jobs: Sequence[Job], nodes: Sequence[dict[str, float]], *,
 def _in_words(amounts: dict[str, float]) -> str:
     words = f"{amounts.get('CPU', 0):g} CPUs and {amounts.get('GPU', 0):g} GPUs"
     return words + (f" and {amounts['memory'] / 1e9:.1f} GB" if "memory" in amounts else "")
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

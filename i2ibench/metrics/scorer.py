@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from i2ibench.errors import ConfigError, TrialError
+from i2ibench.errors import ConfigError, TrialError, one_line
 from i2ibench.lazy import np
 
 BATCH = 16  # images that segment() gets at once
@@ -29,7 +29,7 @@ def check(file: str) -> None:
     except OSError as error:
         raise ConfigError(f"scorer {file}: cannot be read ({error.strerror})") from None
     except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"scorer {file}: is not valid Python ({' '.join(str(error).split())})") from None
+        raise ConfigError(f"scorer {file}: is not valid Python ({one_line(error)})") from None
     if not any(isinstance(node, ast.FunctionDef) and node.name == "segment" for node in tree.body):
         raise ConfigError(f"scorer {file}: defines no function segment(images) at its top level; add it")
 
@@ -60,7 +60,7 @@ def segmented(file: str, images: np.ndarray, classes: int) -> np.ndarray:
         try:
             found = np.asarray(segment(batch))
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            reason = f"{type(error).__name__}: {one_line(error)}"
             raise TrialError(f"scorer {file}: segment() failed: {reason}") from error
         if found.shape != batch.shape[:3] or found.dtype.kind not in "iu":
             raise TrialError(
@@ -86,6 +86,6 @@ def _module(file: str, _sha256: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise ConfigError(f"scorer {file}: cannot be imported: {reason}") from error
     return module

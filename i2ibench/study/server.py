@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from i2ibench import loopback
-from i2ibench.errors import ConfigError, I2IBenchError
+from i2ibench.errors import ConfigError, I2IBenchError, one_line
 from i2ibench.study.answers import Answers, Full, UnknownRater
 from i2ibench.study.design import Kind, cells, practice_cells
 from i2ibench.study.material import Material
@@ -164,7 +164,7 @@ class Handler(loopback.PageHandler):
                 self.json(200, call(asked if isinstance(asked, dict) else {}))
             except (I2IBenchError, ValueError, RecursionError) as error:
                 status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
-                self.json(status, {"error": " ".join(str(error).split())})
+                self.json(status, {"error": one_line(error)})
             except sqlite3.Error:  # a full disk, say; the page asks again
                 self.json(503, {"error": "the answer could not be kept: try again in a moment"})
 

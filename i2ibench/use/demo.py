@@ -18,7 +18,7 @@ import numpy as np
 
 from i2ibench import loopback
 from i2ibench.data import pixels
-from i2ibench.errors import ConfigError, DataError, I2IBenchError
+from i2ibench.errors import ConfigError, DataError, I2IBenchError, one_line
 from i2ibench.use.ask import Ask
 from i2ibench.use.model import Model
 
@@ -152,7 +152,7 @@ class Handler(loopback.PageHandler):
             except Busy as error:
                 self.json(503, {"error": str(error)})
             except (I2IBenchError, ValueError) as error:
-                self.json(400, {"error": " ".join(str(error).split())})
+                self.json(400, {"error": one_line(error)})
             except Exception as error:  # the page goes on, whatever a method file does
                 self.json(500, {"error": f"the model failed: {type(error).__name__}"})
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from i2ibench import registry
 from i2ibench.assets import sha256_of
 from i2ibench.disk import read_json
-from i2ibench.errors import ConfigError, StoreError, did_you_mean
+from i2ibench.errors import ConfigError, StoreError, did_you_mean, one_line
 from i2ibench.method import Method, Task
 from i2ibench.settings import Settings
 from i2ibench.use.ask import Direction
@@ -148,7 +148,7 @@ def _fill(method: Method, state: dict[str, dict[str, torch.Tensor]], folder: Pat
         for name, values in state.items():
             modules[name].load_state_dict(values)
     except (KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise StoreError(f"{folder}: its weights do not fit the method as it is installed: {reason}") from None
     for name, module in modules.items():
         if name not in state and len(module.state_dict()):

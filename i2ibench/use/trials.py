@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from i2ibench import registry, sources
-from i2ibench.errors import ConfigError, StoreError, TrialError, absent
+from i2ibench.errors import ConfigError, StoreError, TrialError, absent, one_line
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.use import packed
@@ -102,7 +102,7 @@ def from_trial(trial: Trial, device: str | None = None) -> Model:
     try:
         method = trained(spec, Store(trial.path.parent), where)
     except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise TrialError(f"{trial.id}: its networks do not fit the code of {spec.method} now: {reason}") from None
     own = cast(Direction, spec.source_params["direction"])
     other: Direction = "BtoA" if own == "AtoB" else "AtoB"
