@@ -23,6 +23,7 @@ from typing import Literal
 from filelock import FileLock
 
 from i2ibench import downloads
+from i2ibench.disk import atomic_write, sha256_of
 from i2ibench.errors import AssetError, absent, did_you_mean
 
 Say = Callable[[str], None]
@@ -231,13 +232,8 @@ def _install(file: Path, sha256: str) -> list[str]:
             raise AssetError(
                 f"{asset.file}, made from {file.name}, has another checksum than the pinned one; please report this"
             )
-        with _writing(asset.file):
-            aside = cache_dir() / f".{asset.file}.{os.getpid()}"
-            try:
-                aside.write_bytes(content)
-                aside.replace(cache_dir() / asset.file)
-            finally:
-                aside.unlink(missing_ok=True)
+        with _writing(asset.file), atomic_write(cache_dir() / asset.file, "wb") as stream:
+            stream.write(content)
         names.append(asset.name)
     return names
 
@@ -271,15 +267,6 @@ def _downloaded(file: Path) -> str:
 def _sha256_once(file: Path, mtime_ns: int, ctime_ns: int) -> str:
     """The checksum of a file, read again only after it changed."""
     return sha256_of(file)
-
-
-def sha256_of(file: Path) -> str:
-    """The sha256 of a file, hex."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from i2ibench.errors import StoreError, one_line
+
+OF_A_TRIAL = "delete the trial's directory to have it made again"
 
 
 @contextmanager
@@ -37,18 +40,27 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def sha256_of(file: Path) -> str:
+    """The sha256 of a file, hex."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     with atomic_write(path) as file:
         json.dump(content, file, indent=1, sort_keys=True, allow_nan=False)
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path, advice: str = OF_A_TRIAL) -> dict[str, Any] | None:
     """The content of a JSON file, or None if there is no such file.
 
     Raises:
-        StoreError: it cannot be read, or is damaged.
+        StoreError: it cannot be read, or is damaged; with what to do then.
     """
-    with reading(path):
+    with reading(path, advice):
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -56,16 +68,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, advice: str = OF_A_TRIAL) -> Iterator[None]:
     """Turn what can go wrong while a file of the store is read into one line."""
     try:
         yield
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise StoreError(
-            f"{path}: damaged ({one_line(error)}); delete the trial's directory to have it made again"
-        ) from None
+        raise StoreError(f"{path}: damaged ({one_line(error)}); {advice}") from None
 
 
 def require_writable(folder: Path, what: str, needed_bytes: int = 0) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 import platform
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from i2ibench import machine
+from i2ibench.disk import write_json
 
 DIFF_CHARACTERS = 50_000  # of `git diff`, kept with each trial
 SETTLED_SECONDS = 5.0  # a file that changed later than that may change again within a tick of its clock
@@ -106,10 +106,7 @@ def _remembered() -> dict[str, str]:
 
 def _remember(known: dict[str, str]) -> None:
     with suppress(OSError):  # a folder that cannot be written costs time only
-        _memory().parent.mkdir(parents=True, exist_ok=True)
-        aside = _memory().with_name(f"code.json.{os.getpid()}")
-        aside.write_text(json.dumps(known), encoding="utf-8")
-        aside.replace(_memory())
+        write_json(_memory(), known)
 
 
 @cache

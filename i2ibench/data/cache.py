@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2ibench.data.images import ARRAYS, Images, Progress
 from i2ibench.data.ragged import Ragged
+from i2ibench.disk import sha256_of, write_json
 from i2ibench.errors import DataError, absent, readable
 from i2ibench.lazy import np
 from i2ibench.machine import cores
@@ -85,10 +86,7 @@ def digests(
         read |= {keys[path]: digest for path, digest in found.items()}
     if memory:
         with suppress(OSError):  # a cache that can't be written costs time here, and is an error where images go in
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            aside = memory.with_name(f"{memory.name}.{os.getpid()}")
-            aside.write_text(json.dumps({keys[path]: digest for path, digest in found.items()}), encoding="utf-8")
-            aside.replace(memory)
+            write_json(memory, {keys[path]: digest for path, digest in found.items()})
     return found
 
 
@@ -107,7 +105,7 @@ def _key(path: Path) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 

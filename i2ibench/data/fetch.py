@@ -6,7 +6,6 @@ publisher gives none is recorded at first use, in `data/checksums.json`, and eve
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -21,6 +20,7 @@ from filelock import FileLock
 from i2ibench import assets, downloads
 from i2ibench.data.recipes import Archive, recipes
 from i2ibench.data.unpack import unpack
+from i2ibench.disk import read_json, sha256_of, write_json
 from i2ibench.errors import DataError, absent, did_you_mean
 
 MIRROR = "I2IBENCH_MIRROR"
@@ -147,19 +147,15 @@ def size_of(url: str) -> int:
 
 def _verify(archive: Archive, file: Path, ours: bool) -> None:
     """Hold the file to the published checksum, or to that of its first use, which is recorded now if there is none."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    found = digest.hexdigest()
+    found = sha256_of(file)
     memory = assets.cache_dir() / "data" / "checksums.json"
     with FileLock(memory.with_suffix(".lock")):
-        known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+        known = read_json(memory, "delete it, and the checksums are recorded anew") or {}
         expected = archive.sha256 or known.get(archive.url)
         if expected == found:
             return
         if expected is None:
-            memory.write_text(json.dumps(known | {archive.url: found}, indent=1, sort_keys=True), encoding="utf-8")
+            write_json(memory, known | {archive.url: found})
             return
     if ours:
         downloads.discard(file)

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
 from i2ibench.data.labels import ClassLabels
 from i2ibench.data.source import DomainParams, Pairing, Source
+from i2ibench.disk import sha256_of
 from i2ibench.errors import DataError
 from i2ibench.lazy import np
 
@@ -101,7 +102,7 @@ class Glyphs(Source):
         content = [
             VERSION,
             features.version("freetype2"),
-            [hashlib.sha256(font.read_bytes()).hexdigest() for font in self.fonts],
+            [sha256_of(font) for font in self.fonts],
             "".join(_shared_characters(*self.fonts)),
         ]
         if len(self.fonts) > 2:

@@ -10,12 +10,12 @@ part of the protocol: a file that loads weights should name them by their own ch
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
+from i2ibench.disk import sha256_of
 from i2ibench.errors import ConfigError, TrialError, one_line
 from i2ibench.lazy import np
 
@@ -41,7 +41,7 @@ def sha256(file: str) -> str:
         ConfigError: it cannot be read.
     """
     try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        return sha256_of(Path(file))
     except OSError as error:
         raise ConfigError(f"scorer {file}: cannot be read ({error.strerror})") from None
 

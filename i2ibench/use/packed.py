@@ -18,8 +18,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 
 from i2ibench import registry
-from i2ibench.assets import sha256_of
-from i2ibench.disk import read_json
+from i2ibench.disk import read_json, sha256_of
 from i2ibench.errors import ConfigError, StoreError, did_you_mean, one_line
 from i2ibench.method import Method, Task
 from i2ibench.settings import Settings

@@ -15,7 +15,7 @@ from PIL import Image
 from i2ibench import downloads
 from i2ibench.data import fetch, named
 from i2ibench.data.recipes import Recipe, recipes
-from i2ibench.errors import DataError
+from i2ibench.errors import DataError, StoreError
 
 
 def archive_of(images, noise=0):
@@ -163,6 +163,17 @@ def test_the_checksum_of_the_first_use_is_held_to(server, tmp_path):
         ensure()
     assert not fetch.there("toy")
     server.files["/toy.tar.gz"] = TOY
+    ensure()
+
+
+def test_checksums_of_which_half_is_left_are_named_and_nothing_is_held_to_less(server, tmp_path):
+    folder, _ = ensure()
+    (folder / ".complete").unlink()
+    memory = data(tmp_path) / "checksums.json"
+    memory.write_text(memory.read_text()[:20])
+    with pytest.raises(StoreError, match=r"checksums.json: damaged .*; delete it, and the checksums are recorded anew"):
+        ensure()
+    memory.unlink()
     ensure()
 
 
