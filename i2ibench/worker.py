@@ -46,7 +46,7 @@ def run_job(job: Job, *, disposable: bool = False) -> Outcome:
             with _log(store.feature_cache / "log.txt", spec.data) as log:
                 return _guarded(log, lambda: trial.reference(spec, store, *_scoring(job)))
         if job.kind == "probe":
-            return Outcome("done", gpus=probe.probe(spec, store, trial.device_for(spec.resources)).gpus)
+            return Outcome("done", gpus=probe.probe(spec, store, trial.device_for(spec.resources)))
         return _with_leases(job, spec, store, disposable)
     except OSError as error:  # not even the log or the lease can be written
         return Outcome(
