@@ -62,7 +62,7 @@ def _table(scores: Scores, protocol: Protocol) -> None:
     lines = [f"protocol {stamp['name']}, key {stamp['key']}, on {stamp['device']} (--json: all of its stamp)"]
     for names, facts in shared(stamp["metrics"]):
         of = "all" if len(names) == len(stamp["metrics"]) else ", ".join(METRICS[name].title for name in names)
-        lines.append(f"{of}: " + ", ".join(f"{key} {_short(value)}" for key, value in facts.items()))
+        lines.append(f"{of}: " + ", ".join(f"{key} {short(value)}" for key, value in facts.items()))
     kinds = (", ".join(f"{count} {kind}" for kind, count in found.items()) for found in stamp["files"].values())
     lines.append("files: " + " against ".join(kinds))
     for line in lines:
@@ -79,11 +79,12 @@ def shared(entries: Mapping[str, Mapping[str, Any]]) -> list[tuple[tuple[str, ..
     return sorted(groups.items(), key=lambda group: -len(group[0]))
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A fact of a stamp in few words."""
     if isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef"):
         return f"{value[:12]}…"  # a checksum; --json has all of it
     if isinstance(value, Mapping):
-        return " to ".join(map(_short, value.values()))
+        return " to ".join(map(short, value.values()))
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " x ".join(map(str, value))
     return str(value)

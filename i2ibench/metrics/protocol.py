@@ -151,13 +151,7 @@ class Protocol(Settings):
 
     def title(self, metric: str) -> str:
         """A metric's column title, with what is not as papers mean it: "FID (VGG16)", "FID (clean)"."""
-        known = METRICS[metric]
-        labels = {
-            "extractor": [EXTRACTORS[self.extractor].label, "clean" if self.resize == "clean" else ""],
-            "lpips": ["" if self.lpips_net == "alex" else "VGG"],
-        }
-        unusual = ", ".join(filter(None, labels[known.network] if known.network else ()))
-        return f"{known.title} ({unusual})" if unusual else known.title
+        return titled(metric, {"extractor": self.extractor, "resize": self.resize_rule, "network": self.lpips_net})
 
     def kid_size(self, *counts: int) -> int:
         """Images in each KID subset, for sets of these sizes.
@@ -183,6 +177,17 @@ class Protocol(Settings):
         return hashlib.sha256(
             json.dumps([self.revision, self.size, content, weights], sort_keys=True).encode()
         ).hexdigest()[:12]
+
+
+def titled(metric: str, made: Mapping[str, Any]) -> str:
+    """As `Protocol.title`, from what a stamp says of the metric."""
+    known, unusual = METRICS[metric], []
+    if known.network == "extractor":
+        unusual = [EXTRACTORS[made["extractor"]].label, "clean" if made["resize"] == CLEAN_RESIZE else ""]
+    elif known.network == "lpips" and made["network"] != "alex":
+        unusual = ["VGG"]
+    said = ", ".join(filter(None, unusual))
+    return f"{known.title} ({said})" if said else known.title
 
 
 PROTOCOLS = {

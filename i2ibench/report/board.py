@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -75,6 +76,11 @@ class Row:
     intervals: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)  # metric -> one per trial that has one
     steps: int | None = None  # the budget
     notes: tuple[Note, ...] = ()
+
+    def mean(self, name: str) -> float:
+        """The mean of a score or a cost; NaN if there is none."""
+        cell = self.cells.get(name)
+        return math.nan if cell is None else cell.mean
 
     @property
     def flags(self) -> dict[str, str]:

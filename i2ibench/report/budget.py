@@ -13,7 +13,7 @@ from i2ibench.report.drawing import (
     SHOWN,
     Drawing,
     joined_rows,
-    legend_columns,
+    legend_above,
     listed,
     log_axis,
     reference_lines,
@@ -39,8 +39,7 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
         for across, column in zip(axes.T, columns, strict=True):
             _panel(across[0], column, lines, "training steps", looks)
             _panel(across[1], column, [_by_time(line) for line in lines], "training time (s)", looks)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels), 4))
+        legend_above(drawing, axes[0, 0], 4)
     names = [f"{line[0][1].method} ({', '.join(f'{steps:,.0f}' for steps, _ in line)} steps)" for line in lines]
     return Drawing(
         f"budget-{board.slug}",
@@ -76,8 +75,7 @@ def images(board: Board, boards: Sequence[Board], plan: Plan, looks: Looks) -> D
             _panel(ax, column, lines, "training images", looks)
             reference_lines(ax, column, board.references, named=True)
             ax.set_ylabel("")
-        handles, names = axes[0].get_legend_handles_labels()
-        drawing.legend(handles, names, loc="outside upper center", ncols=legend_columns(len(names)))
+        legend_above(drawing, axes[0])
     sizes = listed([f"{n:,.0f}" for n, _ in family])
     return Drawing(
         f"images-{board.slug}",

@@ -12,7 +12,17 @@ from matplotlib.ticker import MaxNLocator
 
 from i2ibench.data.images import evenly_spaced
 from i2ibench.report.board import Board, Column
-from i2ibench.report.drawing import SHOWN, Drawing, left_out, legend_columns, listed, log_axis, reference_lines, shorten
+from i2ibench.report.drawing import (
+    SHOWN,
+    Drawing,
+    left_out,
+    legend_above,
+    listed,
+    log_axis,
+    panels,
+    reference_lines,
+    shorten,
+)
 from i2ibench.report.style import RULE, TERM_COLOURS, Looks, figure, house
 
 PLAYER_STYLES = ("-", "--", ":", "-.")
@@ -30,11 +40,8 @@ def curves(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
         columns = min(2, len(labels))
         lines = math.ceil(len(labels) / columns)
         drawing = figure(11, 0.4 + 2.8 * lines)
-        axes = drawing.subplots(lines, columns, squeeze=False)
-        for ax, label in zip(axes.flat, labels, strict=False):
+        for ax, label in zip(panels(drawing, len(labels), columns), labels, strict=True):
             _curve_panel(ax, label, points[points["label"] == label], looks)
-        for ax in axes.flat[len(labels) :]:
-            ax.set_visible(False)
     return Drawing(
         f"curves-{board.slug}",
         "Learning curves",
@@ -133,8 +140,7 @@ def metrics(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
             across[0].set(title=f"{column.title} {column.arrow}")
             if not column.higher_is_better and own["value"].min() > 0:
                 log_axis(across[0].yaxis, "{:g}".format, own["value"].min(), own["value"].max())
-        handles, names = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, names, loc="outside upper center", ncols=legend_columns(len(names)))
+        legend_above(drawing, axes[0, 0])
     return Drawing(
         f"progress-{board.slug}",
         "Scores while training",

@@ -115,6 +115,20 @@ def joined_rows(ax: Axes, score: Column, points: Sequence[tuple[float, Row]], na
     return xs
 
 
+def panels(figure: Figure, count: int, columns: int, *, sharey: bool = False) -> list[Axes]:
+    """That many axes, in lines of `columns`."""
+    axes = figure.subplots(math.ceil(count / columns), columns, squeeze=False, sharey=sharey).flat
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    return list(axes[:count])
+
+
+def legend_above(figure: Figure, ax: Axes, most: int = 6) -> None:
+    """Name what one of the axes shows above them all, in lines of `most` names."""
+    handles, names = ax.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=legend_columns(len(names), most))
+
+
 def legend_columns(entries: int, most: int = 6) -> int:
     """How many columns let a legend fill its lines evenly: 7 entries are 4 and 3, and not 2 under the first of 6."""
     return math.ceil(entries / math.ceil(entries / most)) if entries else 1

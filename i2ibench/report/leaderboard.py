@@ -16,7 +16,6 @@ from i2ibench.costs import COSTS
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.report.board import Board, Column, Interval, Note, Problem, Row
 from i2ibench.report.drawing import listed
-from i2ibench.statistics import Summary
 
 if TYPE_CHECKING:
     from i2ibench.plan import Plan
@@ -82,7 +81,7 @@ def _board(data: str, slug: str, results: pd.DataFrame, plan: Plan, deficient: b
     rows = _rows(results[results["state"] != "skipped"])
     ranked = {label: row for label, row in rows.items() if not row.reference}
     means = pd.DataFrame(
-        {m: [_mean(row.cells.get(m)) for row in ranked.values()] for m in metrics}, index=list(ranked), dtype=float
+        {m: [row.mean(m) for row in ranked.values()] for m in metrics}, index=list(ranked), dtype=float
     )
     unranked = _unranked(metrics, ranked, deficient)
     counted = {m: METRICS[m].higher_is_better for m in metrics if m not in unranked}
@@ -192,10 +191,6 @@ def _row(label: str, records: Sequence[Mapping[str, Any]]) -> Row:
 
 def _placed(row: Row, mean_rank: float, best: frozenset[str]) -> Row:
     return replace(row, mean_rank=None if math.isnan(mean_rank) else mean_rank, best=best)
-
-
-def _mean(summary: Summary | None) -> float | None:
-    return None if summary is None else summary.mean
 
 
 def _best(means: pd.Series, higher_is_better: bool) -> set[str]:

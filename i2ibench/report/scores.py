@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from i2ibench.frames import PerImage
 from i2ibench.report.board import Board, Column, Published, Row
-from i2ibench.report.drawing import Drawing, left_out, legend_columns, listed, shorten, top
+from i2ibench.report.drawing import Drawing, left_out, legend_above, listed, panels, shorten, top
 from i2ibench.report.style import INK, MUTED, REFERENCE_COLOUR, RULE, Looks, figure, house
 from i2ibench.statistics import rank_correlation
 
@@ -28,11 +28,8 @@ def scores(board: Board, looks: Looks) -> Drawing | None:
         columns = min(3, len(board.scores))
         lines = math.ceil(len(board.scores) / columns)
         drawing = figure(11, lines * (0.9 + 0.3 * (len(rows) + len({one.name for one in board.published}))))
-        axes = drawing.subplots(lines, columns, squeeze=False, sharey=True)
-        for ax, column in zip(axes.flat, board.scores, strict=False):
+        for ax, column in zip(panels(drawing, len(board.scores), columns, sharey=True), board.scores, strict=True):
             _score_panel(ax, column, rows, board.published, looks)
-        for ax in axes.flat[len(board.scores) :]:
-            ax.set_visible(False)
     best = "; ".join(
         f"{column.title}: {listed(sorted(row.label for row in board.rows if column.name in row.best))}"
         for column in board.scores
@@ -110,11 +107,8 @@ def distributions(board: Board, by_seed: PerImage, looks: Looks) -> Drawing | No
         across = min(3, len(columns))
         lines = math.ceil(len(columns) / across)
         drawing = figure(11, lines * (0.9 + 0.42 * len(rows)))
-        axes = drawing.subplots(lines, across, squeeze=False, sharey=True)
-        for ax, column in zip(axes.flat, columns, strict=False):
+        for ax, column in zip(panels(drawing, len(columns), across, sharey=True), columns, strict=True):
             _distribution_panel(ax, column, rows, per_image, looks)
-        for ax in axes.flat[len(columns) :]:
-            ax.set_visible(False)
     counts = sorted({values.shape for found in per_image.values() for values in found.values()})
     n = " or ".join(f"{images} images × {seeds} seed{'s' if seeds > 1 else ''}" for seeds, images in counts)
     medians = []
@@ -164,20 +158,17 @@ def agreement(board: Board, looks: Looks) -> Drawing | None:
     if len(columns) < 2:
         return None
     first = sorted(columns, key=lambda c: ["fid", "kid", "lpips", c.name].index(c.name))[:3]
-    means = {c.name: np.array([_mean(row, c) for row in rows]) * (1 if c.higher_is_better else -1) for c in columns}
+    means = {c.name: np.array([row.mean(c.name) for row in rows]) * (1 if c.higher_is_better else -1) for c in columns}
     with house():
         pairs = list(itertools.combinations(first, 2))
         heat = len(columns) > 2
         drawing = figure(11, 3.5 if len(pairs) + heat < 3 else 7.2)
-        axes = drawing.subplots(1 if len(pairs) + heat < 3 else 2, 2, squeeze=False)
-        for ax, (a, b) in zip(axes.flat, pairs, strict=False):
+        axes = panels(drawing, len(pairs) + heat, 2)
+        for ax, (a, b) in zip(axes, pairs, strict=False):
             _agreement_panel(ax, a, b, rows, board.references, looks, rank_correlation(means[a.name], means[b.name]))
         if heat:
-            _correlations(axes.flat[len(pairs)], columns, means)
-        for ax in axes.flat[len(pairs) + heat :]:
-            ax.set_visible(False)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels)))
+            _correlations(axes[-1], columns, means)
+        legend_above(drawing, axes[0])
     said = [
         f"{a.title} and {b.title} {rho:.2f} (n = {n} methods)"
         for a, b in itertools.combinations(columns, 2)
@@ -194,17 +185,12 @@ def agreement(board: Board, looks: Looks) -> Drawing | None:
     )
 
 
-def _mean(row: Row, column: Column) -> float:
-    cell = row.cells.get(column.name)
-    return math.nan if cell is None else cell.mean
-
-
 def _agreement_panel(
     ax: Axes, a: Column, b: Column, rows: Sequence[Row], references: Sequence[Row], looks: Looks, rho: tuple[float, int]
 ) -> None:
     hollow = {row.label: "oDs^"[i % 4] for i, row in enumerate(references)}
     for row in (*rows, *references):
-        x, y = _mean(row, a), _mean(row, b)
+        x, y = row.mean(a.name), row.mean(b.name)
         if math.isfinite(x) and math.isfinite(y):
             colour = looks.colours[row.label]
             ax.plot(

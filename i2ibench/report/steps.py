@@ -10,7 +10,7 @@ from i2ibench.report.drawing import (
     SHOWN,
     Drawing,
     joined_rows,
-    legend_columns,
+    legend_above,
     listed,
     log_axis,
     reference_lines,
@@ -70,8 +70,7 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
                     log_axis(ax.xaxis, "{:g}".format, min(seen), max(seen))
                 reference_lines(ax, column, board.references, named=column is columns[-1])
                 ax.set(title=f"{column.title} {column.arrow}", xlabel=title, ylabel=column.direction)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels), 4))
+        legend_above(drawing, axes[0, 0], 4)
     names = [f"{line.name} ({line.key} {', '.join(f'{value:g}' for value in line.rows)})" for line in lines]
     return Drawing(
         f"steps-{board.slug}",

@@ -110,11 +110,11 @@ def comparisons(boards: Sequence[Board]) -> pd.DataFrame:
 
 def to_markdown(name: str, boards: Sequence[Board], standings: Overall | None = None) -> str:
     """The leaderboards as a Markdown document."""
-    parts = [f"# {_plain(name)}"]
+    parts = [f"# {plain(name)}"]
     for board in boards:
-        parts += [f"## {_plain(board.data)}", _markdown_table(board), _markdown_notes(board)]
+        parts += [f"## {plain(board.data)}", _markdown_table(board), _markdown_notes(board)]
     if standings is not None:
-        places = overall(standings).map(lambda cell: _plain(cell) if isinstance(cell, str) else _place(cell))
+        places = overall(standings).map(lambda cell: plain(cell) if isinstance(cell, str) else _place(cell))
         parts += ["## Overall: places by mean rank", places.to_markdown(index=False, disable_numparse=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -154,8 +154,8 @@ def _unit(column: Column) -> str:
 
 
 def _name(row: Row) -> str:
-    label = f"*{_plain(row.label)}*" if row.reference else _plain(row.label)
-    return f"{label} ({_plain(', '.join(row.flags))}, see below)" if row.flags else label
+    label = f"*{plain(row.label)}*" if row.reference else plain(row.label)
+    return f"{label} ({plain(', '.join(row.flags))}, see below)" if row.flags else label
 
 
 def _markdown_notes(board: Board) -> str:
@@ -165,18 +165,18 @@ def _markdown_notes(board: Board) -> str:
         "Rows in italics are references that bound the scale; they are not ranked."
     ]
     notes += [
-        f"- {_plain(problem.label)}{'' if problem.seed is None else f' (seed {problem.seed})'}: "
-        f"{problem.state.upper()}: {_plain(problem.reason)}{f' (log: {_plain(problem.log)})' if problem.log else ''}"
+        f"- {plain(problem.label)}{'' if problem.seed is None else f' (seed {problem.seed})'}: "
+        f"{problem.state.upper()}: {plain(problem.reason)}{f' (log: {plain(problem.log)})' if problem.log else ''}"
         for problem in board.problems
     ]
     notes += [
-        f"- {_plain(n.label)}{'' if n.seed is None else f' (seed {n.seed})'}: {_plain(n.flag)}: {_plain(n.reason)}"
+        f"- {plain(n.label)}{'' if n.seed is None else f' (seed {n.seed})'}: {plain(n.flag)}: {plain(n.reason)}"
         for n in board.notes
     ]
     return "\n".join([notes[0], "", *notes[1:]]).rstrip()
 
 
-def _plain(words: str) -> str:
+def plain(words: object) -> str:
     """Text of unknown origin as one line of Markdown that shows it and obeys none of it."""
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~" else letter for letter in " ".join(words.split()))
+    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~" else letter for letter in " ".join(str(words).split()))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

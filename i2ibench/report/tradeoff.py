@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from i2ibench.report.board import Board, Column, Row
-from i2ibench.report.drawing import Drawing, left_out, legend_columns, listed, log_axis, reference_lines, shorten, top
+from i2ibench.report.drawing import Drawing, left_out, legend_above, listed, log_axis, reference_lines, shorten, top
 from i2ibench.report.style import INK, Looks, figure, house
 from i2ibench.statistics import Summary, pareto
 
-COSTS = ("train_seconds", "translate_images_per_second", "parameters")
+AGAINST = ("train_seconds", "translate_images_per_second", "parameters")
 
 
 def tradeoff(board: Board, looks: Looks) -> Drawing | None:
     """Two scores (LPIPS and KID or FID, where they are) against every cost there is, with their Pareto fronts."""
     rows = top(board)
-    costs = [c for name in COSTS for c in board.columns if c.name == name and any(_mean(r, c) > 0 for r in rows)]
+    costs = [c for name in AGAINST for c in board.columns if c.name == name and any(row.mean(name) > 0 for row in rows)]
     wanted = ("lpips", "kid" if any(c.unsound for c in board.scores) else "fid")
     scores = sorted(board.scores, key=lambda column: (column.unsound, column.name not in wanted))[:2]
     scores = [column for column in scores if any(row.cells.get(column.name) for row in rows)]
@@ -37,8 +36,7 @@ def tradeoff(board: Board, looks: Looks) -> Drawing | None:
         for ax, cost in zip(axes[-1], costs, strict=True):
             unit = f" ({cost.unit}, log)" if cost.unit not in ("", "1/s") else " (log)"  # "img/s" says it already
             ax.set_xlabel(f"{cost.title}{unit} {cost.arrow}")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=legend_columns(len(labels)))
+        legend_above(drawing, axes[0, 0])
     return Drawing(
         f"tradeoff-{board.slug}",
         "Cost against quality",
@@ -50,16 +48,11 @@ def tradeoff(board: Board, looks: Looks) -> Drawing | None:
     )
 
 
-def _mean(row: Row, column: Column) -> float:
-    cell = row.cells.get(column.name)
-    return math.nan if cell is None else cell.mean
-
-
 def _panel(
     ax: Axes, cost: Column, score: Column, rows: Sequence[Row], references: Sequence[Row], looks: Looks, *, name: bool
 ) -> list[str]:
     """Draw one pair and return the labels on its front, by cost."""
-    points = np.array([[_mean(row, cost), _mean(row, score)] for row in rows])
+    points = np.array([[row.mean(cost.name), row.mean(score.name)] for row in rows])
     usable = np.isfinite(points).all(axis=1) & (points[:, 0] > 0)
     kept = [row for row, good in zip(rows, usable, strict=True) if good]
     points = points[usable]

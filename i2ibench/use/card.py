@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,10 @@ from i2ibench.data.images import evenly_spaced
 from i2ibench.data.recipes import recipes
 from i2ibench.disk import read_json, write_json
 from i2ibench.metrics.catalog import METRICS
-from i2ibench.metrics.protocol import EXTRACTORS
-from i2ibench.show_scores import shared
+from i2ibench.metrics.protocol import titled
+from i2ibench.report import grids
+from i2ibench.report.tables import plain
+from i2ibench.show_scores import shared, short
 from i2ibench.store import Trial
 from i2ibench.use.packed import OWN_METHOD, Config
 
@@ -66,7 +68,7 @@ def _text(
 ) -> str:
     lines = [
         *("---", "library_name: i2ibench", "pipeline_tag: image-to-image", "tags: [image-to-image]", "---", ""),
-        f"# {_plain(spec.label)} on {_plain(spec.data)}",
+        f"# {plain(spec.label)} on {plain(spec.data)}",
         "",
         *_about(config, spec, trial),
         *_use(config),
@@ -94,7 +96,7 @@ def _about(config: Config, spec: TrialSpec, trial: Trial) -> list[str]:
         "image size in training": f"{size} x {size}",
         "image edges that the network takes, in pixels": "; ".join(f"{way}: {rule}" for way, rule in takes.items()),
         "styles": "several, drawn from noise" if config.about.get("multimodal") else "one",
-        "data": f"`{_plain(spec.data)}` (source `{spec.source}`, fingerprint {spec.fingerprint[:12]}…)",
+        "data": f"{spec.data} (source {spec.source}, fingerprint {spec.fingerprint[:12]}…)",
         "data settings": ", ".join(f"{key} {value}" for key, value in settings.items()),
         "seed": spec.seed,
         "training": f"{cost.get('steps', 0)} steps of {spec.training.get('batch_size')} images"
@@ -105,7 +107,7 @@ def _about(config: Config, spec: TrialSpec, trial: Trial) -> list[str]:
     }
     for flag in result.get("flags", []):
         rows[f"warning: {flag['flag']}"] = flag["reason"]
-    table = [f"| {_plain(key)} | {_plain(value)} |" for key, value in rows.items()]
+    table = [f"| {plain(key)} | {plain(value)} |" for key, value in rows.items()]
     return ["| | |", "| --- | --- |", *table, "", "All settings stand in `config.json`.", ""]
 
 
@@ -135,23 +137,25 @@ def _scores(scores: list[dict[str, Any]]) -> list[str]:
     for found in scores:
         stamp = found["protocol"]
         lines += [
-            f"On the test split of its data, under the protocol `{_plain(stamp.get('name', '?'))}` (key "
-            f"`{_plain(stamp.get('key', '?'))}`); numbers of other protocols do not compare. One training, so no "
+            f"On the test split of its data, under the protocol {plain(stamp.get('name', '?'))} (key "
+            f"{plain(stamp.get('key', '?'))}); numbers of other protocols do not compare. One training, so no "
             "spread over seeds.",
             "",
             *("| metric | value | 95% interval |", "| --- | ---: | --- |"),
         ]
         for name, value in found["values"].items():
+            arrow = "↑" if METRICS[name].higher_is_better else "↓"
+            title = f"{titled(name, stamp['metrics'][name])} {arrow}"
             reach = found.get("intervals", {}).get(name) or {}
             known = reach.get("low") is not None and reach.get("high") is not None
             interval = f"{reach['low']:.4g} to {reach['high']:.4g} ({reach.get('kind', '')})" if known else ""
             number = "–" if value is None else f"{value:.5g}"
-            lines.append(f"| {_plain(_title(name, stamp))} | {number} | {_plain(interval)} |")
+            lines.append(f"| {plain(title)} | {number} | {plain(interval)} |")
         lines.append("")
-        for names, facts in shared(stamp.get("metrics", {})):
-            of = ", ".join(METRICS[name].title if name in METRICS else name for name in names)
-            lines.append(f"- {of}: " + ", ".join(f"{key} {_plain(_short(value))}" for key, value in facts.items()))
-        lines += [f"- **note**: {_plain(warning)}" for warning in stamp.get("warnings", [])]
+        for names, facts in shared(stamp["metrics"]):
+            of = ", ".join(METRICS[name].title for name in names)
+            lines.append(f"- {of}: " + ", ".join(f"{key} {plain(short(value))}" for key, value in facts.items()))
+        lines += [f"- **note**: {plain(warning)}" for warning in stamp.get("warnings", [])]
         lines.append("")
     return [*lines, "`scores.json` has the whole stamps.", ""]
 
@@ -165,18 +169,9 @@ def _exported(exports: Sequence[Exported]) -> list[str]:
         sizes = ", ".join(" x ".join(map(str, size)) for size in each.sizes)
         checked = f"within {each.difference:.1e} at {sizes} (N x H x W)"
         latency = f"{each.milliseconds:.1f} ms, eager {each.eager_milliseconds:.1f} ms (one image, CPU of the packer)"
-        lines.append(f"| `{each.file}` | {_plain(takes)} | {_plain(checked)} | {_plain(latency)} |")
+        lines.append(f"| `{each.file}` | {plain(takes)} | {plain(checked)} | {plain(latency)} |")
     after = "Outputs are float32 (N, 3, H, W) in [-1, 1]. Images of other sizes are for you to pad: see above."
     return ["## Exported networks", "", *lines, "", after, ""]
-
-
-def _title(name: str, stamp: Mapping[str, Any]) -> str:
-    """A metric's title, with the network where it is not the one that papers mean: "FID (VGG16) ↓"."""
-    if name not in METRICS:
-        return name
-    extractor = EXTRACTORS.get(stamp.get("metrics", {}).get(name, {}).get("extractor"))
-    label = f" ({extractor.label})" if extractor and extractor.label else ""
-    return f"{METRICS[name].title}{label} {'↑' if METRICS[name].higher_is_better else '↓'}"
 
 
 def _licences(spec: TrialSpec, config: Config) -> list[str]:
@@ -185,7 +180,7 @@ def _licences(spec: TrialSpec, config: Config) -> list[str]:
     lines = [
         "## Licences",
         "",
-        f"- Data `{_plain(spec.data)}`: {_plain(data)}. Whether weights trained on it may be used as you mean to is "
+        f"- Data {plain(spec.data)}: {plain(data)}. Whether weights trained on it may be used as you mean to is "
         "for that licence to say.",
         "- Weights: no licence was chosen; name one here before you give them away.",
         "- Code: i2ibench is MIT; the method is that of its paper, whose authors' code may have another licence.",
@@ -197,26 +192,8 @@ def _licences(spec: TrialSpec, config: Config) -> list[str]:
 
 def _samples(file: Path, images: Images, outputs: ImageSet, *, with_targets: bool) -> None:
     """Test images evenly spaced over the split, a row each: input, output and target."""
-    from i2ibench.report import grids
-
     rows = evenly_spaced(len(outputs), SHOWN)
     columns = [images.test_a, outputs, *([images.test_b] if with_targets else [])]
     titles = ["input", "output", "target"][: len(columns)]
     names = [images.test_names[i] for i in rows]
     grids.draw([[np.asarray(column[i]) for column in columns] for i in rows], titles, names, {}).savefig(file)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, str) and len(value) == 64:
-        return f"{value[:12]}…"
-    if isinstance(value, Mapping):
-        return " to ".join(map(_short, value.values()))
-    return " x ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _plain(value: object) -> str:
-    """Text that Markdown and HTML leave as it is, on one line."""
-    text = " ".join(str(value).split())
-    for sign, instead in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
-        text = text.replace(sign, instead)
-    return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import i2ibench
+from i2ibench.disk import read_json
 from i2ibench.errors import I2IBenchError
 from i2ibench.store import Store
-from i2ibench.use import packing, trials
+from i2ibench.use import card, packed, packing, trials
 
 Run = Callable[..., tuple[int, str, str]]
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 40, 33, 3), np.uint8)
@@ -75,6 +77,15 @@ def test_the_card_says_what_it_is(packs: Path, store: Path) -> None:
     assert Image.open(packs / "munit" / "samples.png").width > 300
     for name in ("README.md", "config.json", "scores.json"):
         assert str(store.parent) not in (packs / "plain" / name).read_text(), "no path of this machine is given away"
+
+
+def test_the_card_shows_a_label_and_obeys_none_of_it(packs: Path, store: Path, tmp_path: Path) -> None:
+    trial = trials.find("munit", Store(store))
+    spec = replace(trials.spec_of(trial), label="*mine* [x](y)", data="a_b_c `d`")
+    card.write(tmp_path, packed.Config.model_validate(read_json(packs / "munit" / packed.CONFIG)), spec, trial, None)
+    text = (tmp_path / "README.md").read_text()
+    assert "# \\*mine\\* \\[x\\](y) on a\\_b\\_c \\`d\\`\n" in text
+    assert "| data | a\\_b\\_c \\`d\\` (source shapes, fingerprint" in text
 
 
 def test_code_is_run_only_if_it_is_trusted(packs: Path, tmp_path: Path) -> None:
