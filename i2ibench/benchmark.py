@@ -7,13 +7,13 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 from i2ibench import __version__, assets, config, executors, jobs, loggers, plan, stopping
 from i2ibench.data import cache, fetch, named
@@ -28,6 +28,7 @@ from i2ibench.spec import TrialSpec
 from i2ibench.stopping import Stop
 from i2ibench.store import Store
 from i2ibench.study import answers
+from i2ibench.terminal import progress, say
 
 STAMP = ".drawn-from"  # in a report's folder: the digest of what it shows, and the benchmark file, seen from there
 BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default networks, generously
@@ -213,8 +214,8 @@ def _fetch_data(file: Path | str, console: Console) -> None:
     """Bring the data sets that the file names, and this machine lacks, here: planning needs to see their files."""
     for entry in config.load(Path(file)).data:
         for name, local in named.needed(entry.keys.source or entry.key, entry.own, Path(file).absolute().parent):
-            with _progress(console, f"fetching {name}") as advance:
-                fetch.ensure(name, local, lambda line: console.print(line, highlight=False), advance)
+            with progress(console, f"fetching {name}") as advance:
+                fetch.ensure(name, local, partial(say, console), advance)
 
 
 def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console: Console) -> None:
@@ -228,8 +229,8 @@ def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console
     outputs = sum(images[spec.data].test_a.nbytes + BYTES_PER_TRIAL for spec in pending)
     store.require_writable(int(outputs + sum(map(_snapshot_bytes, networks.values()))))
     for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):
-        with _progress(console, f"fetching {name}") as advance:
-            assets.ensure(name, say=lambda line: console.print(line, highlight=False), progress=advance)
+        with progress(console, f"fetching {name}") as advance:
+            assets.ensure(name, say=partial(say, console), progress=advance)
 
 
 def _snapshot_bytes(spec: TrialSpec) -> float:
@@ -245,7 +246,7 @@ def _read(entry: DataPlan, protocol: Protocol, store: Store, console: Console) -
     """A data set from the cache, decoded into it first; bad data leaves no store behind that was not there before."""
     fresh = not store.path.exists()
     try:
-        with _progress(console, f"reading {entry.label}") as advance:
+        with progress(console, f"reading {entry.label}") as advance:
             images = cache.load(entry.source, store.data_cache, advance)
         if images.fingerprint != entry.fingerprint:
             raise DataError("it is changing while it is read; run again when its files are complete")
@@ -258,14 +259,6 @@ def _read(entry: DataPlan, protocol: Protocol, store: Store, console: Console) -
             shutil.rmtree(store.path, ignore_errors=True)
         raise DataError(f"{entry.place}: {error}") from None
     return images
-
-
-@contextmanager
-def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that appears with the first sign of progress; nothing where the output is no terminal."""
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _remembered(store: Store, job: Job, outcome: Outcome) -> Outcome:

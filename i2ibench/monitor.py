@@ -21,6 +21,7 @@ from i2ibench.job import Outcome
 from i2ibench.plan import Plan
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
+from i2ibench.terminal import say
 
 STYLES = {
     "done": "green",
@@ -193,7 +194,7 @@ class Monitor(AbstractContextManager["Monitor"]):
             state, when = self._said.get(row.spec.id, ("", now))
             if row.state not in SPOKEN or (row.state == state and (state != "training" or now - when < PLAIN_SECONDS)):
                 continue
-            self._console.print(row.line(), highlight=False, markup=False, soft_wrap=True)
+            say(self._console, row.line())
             self._said[row.spec.id] = (row.state, now)
 
 

@@ -22,6 +22,7 @@ from i2ibench.settings import Settings
 from i2ibench.spec import TrialSpec
 from i2ibench.stopping import LOOK_SECONDS
 from i2ibench.store import Store, Trial
+from i2ibench.terminal import say
 
 # Cut off nothing where the output goes into a file or a pipe.
 console = Console(width=None if sys.stdout.isatty() else 1000)
@@ -45,17 +46,15 @@ def plan(the_plan: Plan, store: Store) -> None:
         right=("seed", "steps"),
     )
     for skip in the_plan.skipped:
-        console.print(f"skipped: {skip.label} on {skip.data}: {skip.reason}", markup=False, highlight=False)
+        say(console, f"skipped: {skip.label} on {skip.data}: {skip.reason}")
     missing = [row.spec for row in rows if row.state != "done"]
     trained = [spec.trained_as for spec in missing if spec.trained]
     trainings = len(set(trained))
     shared = f" ({trainings} training{'s' * (trainings > 1)})" if trainings < len(trained) else ""
-    console.print(
+    say(
+        console,
         f"{len(rows)} trials: {len(rows) - len(missing)} cached, {len(missing)} to do{shared}; "
         f"protocol {the_plan.protocol.name}; store {store.path}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
 
 
@@ -82,7 +81,7 @@ def _rows(the_plan: Plan, store: Store) -> list[monitor.Row]:
 
 def status(the_plan: Plan, store: Store) -> None:
     console.print(monitor.table(monitor.rows(the_plan, store), title=the_plan.name, hosts=True))
-    console.print(f"store {store.path}", markup=False, highlight=False, soft_wrap=True)
+    say(console, f"store {store.path}")
 
 
 def stop(the_plan: Plan, store: Store, names: Iterable[str]) -> None:
@@ -196,7 +195,7 @@ def method_keys(name: str) -> None:
     method = registry.method(name)
     keys(method.Params)
     for preset, values in method.presets.items():
-        console.print(f"preset {preset}: {words.written(values)}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"preset {preset}: {words.written(values)}")
 
 
 def keys(model: type[Settings]) -> None:
@@ -209,7 +208,7 @@ def profile(name: str, preset: str | None) -> None:
     from i2ibench import profiling
 
     found = profiling.training_step(name, preset)
-    console.print(f"{found.about}: {found.milliseconds:.1f} ms a step", markup=False, highlight=False)
+    say(console, f"{found.about}: {found.milliseconds:.1f} ms a step")
     table(("part of the step", "share"), ((k, f"{share:.1%}") for k, share in found.kinds.items()), right=("share",))
     rows = ((key, f"{share:.1%}", f"{calls:.3g}") for key, share, calls in found.operators)
     table(("most expensive operators", "share", "calls a step"), rows, right=("share", "calls a step"))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
 from i2ibench import assets
 from i2ibench.errors import AssetError
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import PROTOCOLS, resolve
+from i2ibench.terminal import progress, say
 
 
 def listing() -> None:
@@ -71,8 +72,10 @@ def fetch(names: Sequence[str], protocol: str | None, source: Path | None) -> No
 
 def ensure(name: str) -> Path:
     """`assets.ensure` with what it does shown on standard error: a line, and a bar where that is a terminal."""
-    with _bar(name) as (say, progress):
-        return assets.ensure(name, say=say, progress=progress)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with progress(console, name, *columns) as advance:
+        return assets.ensure(name, say=partial(say, console), progress=advance)
 
 
 def verify() -> bool:
@@ -100,15 +103,3 @@ def _needed_by(name: str) -> dict[str, list[str]]:
         for protocol in PROTOCOLS.values()
     }
     return {protocol: titles for protocol, titles in found.items() if titles}
-
-
-@contextmanager
-def _bar(name: str) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None, visible=False)
-        yield (
-            lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
-            lambda done, total: bar.update(task, completed=done, total=total, visible=True),
-        )

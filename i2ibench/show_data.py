@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from rich.progress import Progress
-from rich.text import Text
 
 from i2ibench import registry
 from i2ibench.data import check as checking
@@ -19,6 +18,7 @@ from i2ibench.data.named import Named, NamedParams
 from i2ibench.data.recipes import Recipe, recipes
 from i2ibench.data.tasks import TASKS
 from i2ibench.show import console, keys, table
+from i2ibench.terminal import progress, say
 
 MOST_LINES = 10  # of each kind of finding
 
@@ -27,16 +27,18 @@ def datasets() -> None:
     """The kinds of data set with their keys, the sets known by name, and the tasks."""
     for name, source in registry.sources().items():
         if not issubclass(source, Named):
-            _say(f"{name}: {source.description}", style="bold")
+            say(console, f"{name}: {source.description}", style="bold")
             keys(source.Params)
-    _say(
-        "Data sets known by name (source: NAME); `i2ibench data fetch NAME` brings one onto this machine", style="bold"
+    say(
+        console,
+        "Data sets known by name (source: NAME); `i2ibench data fetch NAME` brings one onto this machine",
+        style="bold",
     )
     table(("name", "what it is"), ((name, _known(name, recipe)) for name, recipe in recipes().items()))
     keys(NamedParams)
-    _say("Tasks made from any set of image files (task: NAME, or task: {name: NAME, ...})", style="bold")
+    say(console, "Tasks made from any set of image files (task: NAME, or task: {name: NAME, ...})", style="bold")
     for name, task in TASKS.items():
-        _say(f"{name}: {(task.__doc__ or '').splitlines()[0]}")
+        say(console, f"{name}: {(task.__doc__ or '').splitlines()[0]}")
         if len(task.model_fields) > 1:
             keys(task)
 
@@ -66,22 +68,15 @@ def datasets_json() -> list[dict[str, Any]]:
 def fetch(names: Iterable[str], local: Path | None) -> None:
     """Bring data sets onto this machine."""
     for name in names:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task(name, total=None)
-            folder = fetching.ensure(
-                name,
-                local,
-                _say,
-                lambda done, total: bar.update(task, completed=done, total=total),  # noqa: B023
-            )
-        _say(f"{name}: {folder}")
+        with progress(console, name) as advance:
+            folder = fetching.ensure(name, local, partial(say, console), advance)
+        say(console, f"{name}: {folder}")
 
 
 def check(path: Path) -> bool:
     """Print what is in a set of image files. Returns whether nothing is wrong with it."""
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
-        report = checking.check(path, lambda done, total: bar.update(task, completed=done, total=total))
+    with progress(console, "reading") as advance:
+        report = checking.check(path, advance)
     table(
         ("part", "images", "width x height: smallest, median, largest", "kinds", "mean R G B", "contrast"),
         (_row(name, looks, report) for name, looks in report.looks.items()),
@@ -101,9 +96,9 @@ def check(path: Path) -> bool:
         )
     _list("doubtful", report.problems)
     if report.yaml:
-        _say("To use it:", style="bold")
+        say(console, "To use it:", style="bold")
         name = path.resolve().stem
-        _say(yaml.safe_dump({"data": {name: report.yaml}}, sort_keys=False).strip())
+        say(console, yaml.safe_dump({"data": {name: report.yaml}}, sort_keys=False).strip())
     return report.fine
 
 
@@ -140,12 +135,8 @@ def _sized(look: checking.Look) -> str:
 
 def _list(title: str, lines: list[str]) -> None:
     if lines:
-        _say(f"{title}: {len(lines)}", style="bold")
+        say(console, f"{title}: {len(lines)}", style="bold")
         for line in lines[:MOST_LINES]:
-            _say(f"  {line}")
+            say(console, f"  {line}")
         if len(lines) > MOST_LINES:
-            _say(f"  ... and {len(lines) - MOST_LINES} more")
-
-
-def _say(line: str, style: str | None = None) -> None:
-    console.print(Text(line, style=style or ""), soft_wrap=True)
+            say(console, f"  ... and {len(lines) - MOST_LINES} more")

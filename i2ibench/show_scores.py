@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from i2ibench import scoring, show_assets
 from i2ibench.columns import Columns
 from i2ibench.metrics.catalog import METRICS
+from i2ibench.terminal import progress
 
 if TYPE_CHECKING:
     from i2ibench.metrics.evaluate import Scores
@@ -30,15 +29,21 @@ def score(generated: Path, real: Path, protocol: str, metrics: str | None, *, pa
     """Score one folder against another, and print what came out. `metrics` are names with commas between them."""
     the_protocol = scoring.protocol_of(protocol)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    with _progress() as advance:
+    talk = Console(stderr=True)
+    with progress(talk, "") as advance:
         scores = scoring.score(
-            generated, real, the_protocol, names, paired=paired, fetch=show_assets.ensure, advance=advance
+            generated,
+            real,
+            the_protocol,
+            names,
+            paired=paired,
+            fetch=show_assets.ensure,
+            advance=lambda what, done, total: advance(done, total, what),
         )
     if as_json:
         print(json.dumps(to_json(scores), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         _table(scores, the_protocol)
-    talk = Console(stderr=True)
     for warning in scores.stamp["warnings"]:
         talk.print(Text(f"warning: {warning}"), soft_wrap=not talk.is_terminal)
 
@@ -88,12 +93,3 @@ def short(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " x ".join(map(str, value))
     return str(value)
-
-
-@contextmanager
-def _progress() -> Iterator[scoring.Advance]:
-    """A bar on standard error where that is a terminal."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from i2ibench import benchmark, loopback
+from i2ibench.columns import Columns
 from i2ibench.errors import ConfigError, did_you_mean
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
@@ -20,6 +20,7 @@ from i2ibench.study import answers, material, server, words
 from i2ibench.study.analysis import Findings, analyse
 from i2ibench.study.design import Kind
 from i2ibench.study.estimates import Share
+from i2ibench.terminal import say
 
 KINDS: dict[str, tuple[Kind, ...]] = {"better": ("better",), "real": ("real",), "both": ("real", "better")}
 
@@ -107,30 +108,22 @@ def _of(benchmark_or_store: Path) -> tuple[list[TrialSpec], Store]:
 
 
 def _print(found: Findings, console: Console) -> None:
-    console.print(f"\n{found.data}: {words.note(found)}", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"\n{found.data}: {words.note(found)}")
     if found.preferred:
-        table = _table("Which is the better translation", "Method", "Preferred", "95%", "Strength", "95%", "n")
-        for row in found.preferred:
-            strength = words.strength(row), words.strength_interval(row)
-            table.add_row(escape(row.label), *_share(row.share), *strength, str(row.share.n))
-        console.print(table)
-        table = _table("Pair by pair", "First", "Second", "First preferred", "95%", "n")
-        for pair in found.pairs:
-            table.add_row(escape(pair.a), escape(pair.b), *_share(pair.share), str(pair.share.n))
-        console.print(table)
+        header = ["Method", "Preferred", "95%", "Strength", "95%", "n"]
+        rows: list[tuple[Any, ...]] = [
+            (row.label, *_share(row.share), words.strength(row), words.strength_interval(row), row.share.n)
+            for row in found.preferred
+        ]
+        console.print(Columns(header, rows, title="Which is the better translation", right=header[1:]))
+        header = ["First", "Second", "First preferred", "95%", "n"]
+        rows = [(pair.a, pair.b, *_share(pair.share), pair.share.n) for pair in found.pairs]
+        console.print(Columns(header, rows, title="Pair by pair", right=header[2:]))
     if found.fooling:
-        table = _table("Which is real", "Method", "Taken for real", "95%", "n", "Shown for")
-        for fooling in found.fooling:
-            table.add_row(escape(fooling.label), *_share(fooling.share), str(fooling.share.n), words.exposure(fooling))
-        console.print(table)
+        header = ["Method", "Taken for real", "95%", "n", "Shown for"]
+        rows = [(row.label, *_share(row.share), row.share.n, words.exposure(row)) for row in found.fooling]
+        console.print(Columns(header, rows, title="Which is real", right=header[1:4]))
 
 
 def _share(it: Share) -> tuple[str, str]:
     return words.share(it), words.interval(it)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("Method", "First", "Second", "Shown for") else "right")
-    return table

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from rich import filesize
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from i2ibench import benchmark, executors, loopback, scoring, show_assets
 from i2ibench.anysize import Fit
@@ -24,6 +23,7 @@ from i2ibench.data import pixels
 from i2ibench.errors import ConfigError
 from i2ibench.show import table
 from i2ibench.store import Store
+from i2ibench.terminal import progress
 from i2ibench.use import files, trials
 from i2ibench.use.ask import Ask, Direction
 
@@ -58,7 +58,8 @@ def translate(
     into_folder = any(out in path.parents for item in items for path in item.outputs)
     if into_folder:
         files.mark(out, _made_by(model, ask, style_from))
-    with _progress(f"translating with {model.name}") as advance:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with progress(Console(stderr=True), f"translating with {model.name}", *columns) as advance:
         summary = files.translate(model, items, ask, advance)
     if into_folder and not summary.made and not summary.there:
         files.unmark(out)
@@ -227,13 +228,3 @@ def _made_by(model: Model, ask: Ask, style_from: Sequence[Path]) -> dict[str, An
         "fit": ask.fit,
         "seed": ask.seed,
     }
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
