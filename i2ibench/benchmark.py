@@ -185,7 +185,7 @@ def warn_of_clash(the_plan: Plan) -> None:
     folder = _folder(the_plan)
     try:
         _, drawn_from, *_ = (folder / STAMP).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):  # no report, or one of a version that did not tell
+    except (OSError, ValueError):  # no report, or half of its stamp
         return
     if drawn_from != _seen_from(folder, the_plan):
         print(
@@ -287,7 +287,7 @@ def _final_state(the_plan: Plan, store: Store, spec: TrialSpec, outcome: Outcome
 def digest(the_plan: Plan, store: Store) -> str:
     """A hash of everything that the report shows: the plan, and the files of its trials by time and size."""
     found = hashlib.sha256(repr((__version__, the_plan, the_plan.protocol.key())).encode())
-    files = list(answers.files(store.path))
+    files = [answers.place(store.path)]
     for spec in the_plan.trials:
         folder = store.trial(spec.id).path
         files += (

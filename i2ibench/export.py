@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,9 @@ from i2ibench.errors import ConfigError, StoreError, did_you_mean
 
 if TYPE_CHECKING:
     from i2ibench.plan import Plan
-    from i2ibench.report import Built
     from i2ibench.store import Store
+
+ENDINGS = (".csv", ".md", ".tex", ".parquet", ".json")
 
 
 def export(file: Path, to: Path, protocol: str | None = None) -> Path:
@@ -28,13 +28,11 @@ def export(file: Path, to: Path, protocol: str | None = None) -> Path:
         ResultsError: scores of one column were made under different protocols.
         StoreError: `to` cannot be written.
     """
-    if to.suffix not in FORMS:
+    if to.suffix not in ENDINGS:
         ending = f"unknown ending '{to.suffix}'" if to.suffix else "leaderboards need an ending"
-        raise ConfigError(f"--to {to}: {ending}; {did_you_mean(to.suffix, FORMS)} (and networks need --format)")
+        raise ConfigError(f"--to {to}: {ending}; {did_you_mean(to.suffix, ENDINGS)} (and networks need --format)")
     plan, store = benchmark.load_scored(file, protocol)
-    from i2ibench.report import build  # pandas takes a while to import
-
-    content = FORMS[to.suffix](plan, store, build(plan, store))
+    content = _content(to.suffix, plan, store)
     try:
         with atomic_write(to, "wb") as out:
             out.write(content)
@@ -43,43 +41,20 @@ def export(file: Path, to: Path, protocol: str | None = None) -> Path:
     return to
 
 
-def _csv(plan: Plan, store: Store, built: Built) -> bytes:
-    from i2ibench.report import tables
-
-    return str(tables.to_frame(built.tables).to_csv(index=False)).encode()
-
-
-def _parquet(plan: Plan, store: Store, built: Built) -> bytes:
-    from i2ibench.report import tables
-
-    return bytes(tables.to_frame(built.tables).to_parquet(None, index=False))
-
-
-def _markdown(plan: Plan, store: Store, built: Built) -> bytes:
-    from i2ibench.report import tables
-
-    return tables.to_markdown(plan.name, built.tables).encode()
-
-
-def _latex(plan: Plan, store: Store, built: Built) -> bytes:
-    from i2ibench.report import latex
-
-    return latex.render(plan.name, built.tables).encode()
-
-
-def _json(plan: Plan, store: Store, built: Built) -> bytes:
+def _content(ending: str, plan: Plan, store: Store) -> bytes:
     from i2ibench import frames
-    from i2ibench.report import tables
+    from i2ibench.report import build, latex, tables  # pandas takes a while to import
 
-    rows = json.loads(str(tables.to_frame(built.tables).to_json(orient="records", double_precision=15)))
+    boards = build(plan, store).tables
+    if ending == ".md":
+        return tables.to_markdown(plan.name, boards).encode()
+    if ending == ".tex":
+        return latex.render(plan.name, boards).encode()
+    table = tables.to_frame(boards)
+    if ending == ".csv":
+        return str(table.to_csv(index=False)).encode()
+    if ending == ".parquet":
+        return bytes(table.to_parquet(None, index=False))
+    rows = json.loads(str(table.to_json(orient="records", double_precision=15)))
     content = {"name": plan.name, "protocols": frames.stamps(plan, store), "rows": rows}
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-FORMS: dict[str, Callable[[Plan, Store, Built], bytes]] = {
-    ".csv": _csv,
-    ".md": _markdown,
-    ".tex": _latex,
-    ".parquet": _parquet,
-    ".json": _json,
-}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from i2ibench.data.images import ARRAYS, Images, Progress
 from i2ibench.data.ragged import Ragged
 from i2ibench.disk import sha256_of, write_json
-from i2ibench.errors import DataError, absent, readable
+from i2ibench.errors import DataError, absent
 from i2ibench.lazy import np
 from i2ibench.machine import cores
 
@@ -157,7 +157,7 @@ def _open(entry: Path, fingerprint: str) -> Images | None:
         arrays |= {name: Ragged(arrays[name], shapes) for name, shapes in index["shapes"].items()}
         return Images(
             **arrays,
-            test_names=tuple(map(readable, index["test_names"])),  # entries of before have them raw
+            test_names=tuple(index["test_names"]),
             paired=index["paired"],
             fingerprint=fingerprint,
             hidden_pairs=index["hidden_pairs"],

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from i2ibench.assets import ASSETS
 from i2ibench.errors import ConfigError, did_you_mean
@@ -201,29 +201,21 @@ PROTOCOLS = {
 
 
 def resolve(protocol: str | Mapping[str, Any], base: Path | None = None) -> Protocol:
-    """A named protocol, or one spelled out as a mapping of `Protocol`'s fields.
+    """A named protocol, or one spelled out as a mapping of `Protocol`'s fields (`config.protocol` says what is wrong).
 
     Args:
         base: the folder that a relative path of a scorer starts from.
 
     Raises:
-        ConfigError: no protocol has this name, or a field is wrong (the message names it).
+        ConfigError: no protocol has this name, or one that is spelled out has it already; or its scorer is of no use.
     """
     if isinstance(protocol, str):
         if protocol not in PROTOCOLS:
             raise ConfigError(f"unknown protocol '{protocol}'; {did_you_mean(protocol, PROTOCOLS)}")
         return PROTOCOLS[protocol]
-    for key in protocol:
-        if key not in Protocol.model_fields:
-            raise ConfigError(f"unknown key '{key}' of a protocol; {did_you_mean(str(key), Protocol.model_fields)}")
     if protocol.get("name") in PROTOCOLS:
         raise ConfigError(f"name: '{protocol['name']}' is a named protocol already; call this one otherwise")
-    try:
-        found = Protocol.model_validate(dict(protocol))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = f"{first['loc'][0]}: " if first["loc"] else ""
-        raise ConfigError(f"protocol: {where}{first['msg'].removeprefix('Value error, ')}") from None
+    found = Protocol.model_validate(dict(protocol))
     if found.scorer is None:
         return found
     file = str(((base or Path()) / Path(found.scorer).expanduser()).absolute())

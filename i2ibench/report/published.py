@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("published.yaml")
 # Keys of an entry.
-ABOUT = ("source", "kind", "cite", "checked", "data", "direction", "domains", "resize", "protocol", "scores")
 PAPERS = {"extractor": "inception-v3-compat", "lpips": "alex"}  # the networks of published FID and LPIPS
 
 

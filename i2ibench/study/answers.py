@@ -211,11 +211,6 @@ def place(store: Path) -> Path:
     return store / "_study" / "answers.db"
 
 
-def files(store: Path) -> tuple[Path, ...]:
-    """The files that change with the answers, if there are any."""
-    return (place(store),)
-
-
 def read(store: Path) -> list[Answer]:
     """All answers of a store but to practice, in the order in which they were given; none where there was no study.
 

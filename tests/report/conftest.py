@@ -125,7 +125,7 @@ class Benchmark:
         common = {"revision": 1, "generated": 48, "input_size": 64, "torch version": "2.15.0"}
         stamp = stamp or {
             "name": "offline", "key": key, "device": "cpu", "warnings": ["FID is rank-deficient"],
-            "metrics": dict.fromkeys(values, common),
+            "metrics": {name: common | ({"rank_deficient": True} if name == "fid" else {}) for name in values},
         }  # fmt: skip
         if per_image is None:
             hard = np.random.default_rng(0).standard_normal(48)  # the same images are hard for every method
