@@ -227,7 +227,7 @@ class Chaos:
             times = (other.trial(spec.id).path / "log.txt").read_text(encoding="utf-8").count(" finished\n")
             if times != 1:
                 raise ChaosError(f"{spec.id} was finished {times} times; its log says how: {self.folder}/wild")
-            ours, theirs = (where.trial(spec.id).scores(spec.score_key(plan.protocol)) for where in (store, other))
+            ours, theirs = (where.trial(spec.id).scores(spec.score_key(plan.key)) for where in (store, other))
             if ours is None or theirs is None or ours["values"] != theirs["values"]:
                 raise ChaosError(
                     f"{spec.id}: the scores differ: {ours and ours['values']}, {theirs and theirs['values']}"

@@ -43,7 +43,7 @@ def make(
     jobs = []
     for spec in pending:
         wanted = tuple(metrics[spec.id])
-        known = {} if rescore else (store.trial(spec.id).scores(spec.score_key(plan.protocol)) or {}).get("values", {})
+        known = {} if rescore else (store.trial(spec.id).scores(spec.score_key(plan.key)) or {}).get("values", {})
         missing = [metric for metric in wanted if metric not in known]
         on_the_way = plan.of_points(wanted)
         points = bool(on_the_way and spec.trained and spec.training["score_every"])  # which translate all test images

@@ -66,11 +66,11 @@ def run_job(job: Job, *, disposable: bool = False) -> Outcome:
 
 
 def _with_leases(job: Job, spec: TrialSpec, store: Store, disposable: bool) -> Outcome:
-    mine = store.trial(spec.id)
-    homes = [store.trial(spec.trained_as)] if spec.borrows and job.kind == "train" else []
+    mine, home = store.trial(spec.id), store.trial(spec.trained_as)
+    trains_another = spec.borrows and job.kind == "train" and home.training() is None
     with ExitStack() as held:
         leases = []
-        for folder in (mine, *(home for home in homes if home.training() is None)):
+        for folder in (mine, home) if trains_another else (mine,):
             watch = _watch(job, mine) if disposable and folder is mine else None
             got = lease.acquire(folder.path, watch)
             if got is None:

@@ -46,7 +46,7 @@ def cell(row: Row, column: Column) -> Cell:
     if summary.sd is None or summary.half_width is None:
         note, spread = "n = 1 seed", ""
         if own:
-            (interval,) = list(own.values())[:1]
+            interval = next(iter(own.values()))
             spread = f"{number(column, interval.low)} … {number(column, interval.high)}"
             note += f"; {interval.kind} {spread}"
         return Cell(number(column, summary.mean), spread, summary.mean, note, best, tied)

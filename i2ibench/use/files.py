@@ -94,15 +94,16 @@ def translate(
     model.require(ask)
     missing = [item for item in items if not item.done]
     summary = Summary(there=len(items) - len(missing))
+    translated = 0
+
+    def tell(count: int) -> None:
+        nonlocal translated
+        translated += count
+        advance(summary.there + len(summary.broken) + translated, len(items))
+
     for chunk in _decoded(missing):
         ready = [(item, image) for item, image in chunk if isinstance(image, np.ndarray)]
         summary.broken += [str(error) for _, error in chunk if isinstance(error, DataError)]
-        before = summary.there + summary.made + len(summary.broken)
-
-        def tell(count: int, state: list[int] = [before]) -> None:  # noqa: B006 (one list for each chunk)
-            state[0] += count
-            advance(state[0], len(items))
-
         outputs = model.outputs([image for _, image in ready], ask, tell)
         for (item, _), made in zip(ready, outputs, strict=True):
             for path, output in zip(item.outputs, made, strict=True):

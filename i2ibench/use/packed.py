@@ -6,7 +6,7 @@
     method.py             the method's own file, if it is no method that comes installed
     README.md             the model card, and
     samples.png           what its outputs look like
-    model-AtoB.pt, .onnx  exported networks, if asked for
+    model-AtoB.onnx       exported networks, if asked for (or .torchscript.pt)
 """
 
 from __future__ import annotations
