@@ -15,7 +15,7 @@ import numpy as np
 
 from i2ibench.data import pixels
 from i2ibench.data.files import Files
-from i2ibench.data.folder import Folder, FolderParams, layouts
+from i2ibench.data.folder import Folder, FolderParams, is_image, layouts
 from i2ibench.data.images import Progress
 from i2ibench.data.items import Item, read
 from i2ibench.data.lists import List, ListParams
@@ -127,7 +127,7 @@ def _recognise(path: Path) -> tuple[Files | None, dict[str, Any], str]:
         for layout in fitting:
             if layout != "side-by-side" or _side_by_side(path):
                 tried.append((Folder, FolderParams, {"path": str(path), "layout": layout}))
-        flat = not fitting and any(file.suffix.lower() in pixels.ENDINGS for file in entries(path))
+        flat = not fitting and any(map(is_image, entries(path)))
         single = {"path": str(path), "layout": "images", "task": "colorize"}
         tried += [(Folder, FolderParams, {**single, **share}) for share in (SHARES if flat else ({},))]
     problem = ""
@@ -159,7 +159,7 @@ def _repeats(looks: Sequence[Look]) -> list[tuple[Item, Item]]:
 
 def _side_by_side(path: Path) -> bool:
     """Whether the first training images are at least nearly twice as wide as they are high."""
-    files = sorted(file for file in entries(path / "train") if file.suffix.lower() in pixels.ENDINGS)[:5]
+    files = sorted(filter(is_image, entries(path / "train")))[:5]
     wide = 0
     for file in files:
         with suppress(DataError):  # found again, and reported, when all files are read
@@ -169,8 +169,8 @@ def _side_by_side(path: Path) -> bool:
 
 
 def _all_images(path: Path) -> list[Path]:
-    found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in pixels.ENDINGS) if path.is_dir() else ()
-    return [file for file in found if file.is_file() and file.name[0] != "."]
+    found = sorted(path.rglob("*")) if path.is_dir() else ()
+    return [file for file in found if is_image(file) and file.is_file()]
 
 
 def _look_at(arrays: dict[str, list[Item]], report: Report, progress: Progress | None) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, model_validator
 
 from i2ibench.data.images import Allocate, Images, Progress, in_memory
+from i2ibench.data.items import held_out
 from i2ibench.data.labels import ClassLabels
 from i2ibench.data.source import DomainParams, Pairing, Source
 from i2ibench.disk import sha256_of
@@ -187,10 +188,9 @@ def _split(*fonts: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     train: list[str] = []
     test: list[str] = []
     for i, group, repeat in zip(kept, groups, repeats, strict=True):
-        first = characters[kept[firsts[group]]]
-        share = int.from_bytes(hashlib.sha256(first.encode()).digest()[:8], "big") / 2**64
         if not repeat:
-            (test if share < TEST_SHARE else train).append(characters[i])
+            first = characters[kept[firsts[group]]]
+            (test if held_out(first, TEST_SHARE) else train).append(characters[i])
     return tuple(train), tuple(test)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Literal
 
 from i2ibench import assets, config, plan
 from i2ibench.config import Config
+from i2ibench.data.paths import expand
 from i2ibench.errors import I2IBenchError
 from i2ibench.plan import Plan
 from i2ibench.slurm import submit
@@ -123,7 +123,7 @@ def _folders(the_plan: Plan) -> Iterator[Check]:
     for label, data in the_plan.data.items():
         path = data.source.params.model_dump().get("path")
         if path:
-            own = Path(os.path.expandvars(path)).expanduser()
+            own = expand(path)
             yield _folder(f"data {label}", Path(the_plan.file).absolute().parent / own)
 
 
