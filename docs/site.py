@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ LANGUAGES = {".py": "python", ".yaml": "yaml", ".sbatch": "bash"}
 BLOCKS, BLOCK = "<!-- all of i2ibench.nn -->", "{heading_level: 3, show_root_full_path: false, members: []}"
 LISTING = "# Ready comparisons\n\nEach file says at its top what it compares, what it needs, and how long it takes."
 WHOLE = Path("reports/example")  # a page with pictures beside it: copied with all that is in its folder
+FIGURES = WHOLE / "figures"  # its page links this folder, which a web server need not list
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -57,6 +59,12 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return LINK.sub(moved, markdown.replace(BLOCKS, blocks))
 
 
+def on_post_build(config: Any) -> None:
+    """Put the files of Markdown of a whole folder beside the pages that they became: the folder's page links them."""
+    for each in (ROOT / WHOLE).glob("*.md"):
+        shutil.copy(each, Path(config.site_dir) / WHOLE)
+
+
 def _add(path: Path, files: Files, config: Any) -> None:
     place = _place(path)
     if path.is_relative_to(ROOT / WHOLE):
@@ -64,6 +72,9 @@ def _add(path: Path, files: Files, config: Any) -> None:
             uri = _place(each)
             if uri not in files.src_uris:
                 files.append(File.generated(config, uri, abs_src_path=str(each)))
+        if (listing := f"{FIGURES.as_posix()}/index.md") not in files.src_uris:
+            names = "\n".join(f"- [{each.name}]({each.name})" for each in sorted((ROOT / FIGURES).iterdir()))
+            files.append(File.generated(config, listing, content=f"# Figures\n\n{names}\n"))
     elif path.suffix == ".md":
         files.append(File.generated(config, place, content=path.read_text(encoding="utf-8")))
     elif path.is_dir():

@@ -83,6 +83,13 @@ def test_no_request_leaves_the_site(site: Path) -> None:
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", sheet.read_text(encoding="utf-8")), sheet.name
 
 
+def test_what_the_example_report_links_is_there(site: Path) -> None:
+    folder = site / "reports/example"
+    links = re.findall(r'<a href="([^"#:]+)"', (folder / "index.html").read_text(encoding="utf-8"))
+    assert {"leaderboard.md", "figures/"} <= set(links)
+    assert [link for link in links if not (folder / re.sub("/$", "/index.html", link)).exists()] == []
+
+
 def test_the_reference_is_made_of_docstrings(site: Path) -> None:
     page = (site / "api.html").read_text(encoding="utf-8")
     for said in (
