@@ -109,7 +109,7 @@ class Evaluation(Settings):
 
     protocol: str | dict[str, Any] = Field("offline", description="a named protocol, or one spelled out as a mapping")
     metrics: tuple[str, ...] | None = Field(
-        None, description="default: FID, KID, LPIPS, SSIM and PSNR, where the data set allows them"
+        None, description="what is scored; default: FID, KID, LPIPS, SSIM and PSNR, where the data set allows them"
     )
     curve_metrics: tuple[str, ...] | None = Field(
         None,

@@ -13,15 +13,16 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 LONGEST = 60  # characters of a default
+SAID = "default: "  # in the end of a description: what stands in for a value that is left out
 
 
 def default(field: FieldInfo, quote: str = "") -> str:
-    """What a key stands for where it is left out, as YAML writes it between `quote`s; or "required", or "none"."""
+    """What a key is where it is left out, as YAML writes it between `quote`s, or in words: "required" or "none" too."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
     if value in (None, "", {}, ()):
-        return "none"
+        return (field.description or "").partition(SAID)[2] or "none"
     return f"{quote}{shorten(written(value), LONGEST, placeholder=' ...')}{quote}"
 
 
@@ -34,8 +35,8 @@ def written(value: Any) -> str:
 
 
 def meaning(field: FieldInfo) -> str:
-    """The description of a key, with the words that it takes where it names not all of them."""
-    text = field.description or ""
+    """The description of a key, without its default; with the words that it takes, where it names not all of them."""
+    text = (field.description or "").partition(SAID)[0].removesuffix("; ")
     options = list(_options(field.annotation))
     if len(options) < 2 or all(re.search(rf"(?<!\w){re.escape(option)}(?!\w)", text) for option in options):
         return text

@@ -26,7 +26,7 @@ class SourceParams(Settings):
     direction: Literal["AtoB", "BtoA"] = Field("AtoB", description="which domain is translated into which")
     flip: bool = Field(False, description="mirror training images left to right, every other one by chance")
     load_size: int | None = Field(
-        None, description="train on random size x size crops of images of this width and height (default: no crops)"
+        None, description="train on random size x size crops of images of this width and height; default: no crops"
     )
     fit: Literal["squash", "crop", "window"] = Field(
         "squash",

@@ -106,8 +106,8 @@ class Protocol(Settings):
     )
     scorer: str | None = Field(
         None,
-        description="a Python file that defines segment(images), for the FCN-score; relative to the benchmark file "
-        "(default: a small network learns from the data set's training pairs)",
+        description="a Python file that defines segment(images), for the FCN-score; relative to the benchmark file; "
+        "default: a small network learns from the data set's training pairs",
     )
 
     @model_validator(mode="after")
