@@ -87,3 +87,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def few(names: Sequence[str]) -> str:
     """The first three of some names: "a, b, c and 4 more"."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """1 and "trial" -> "1 trial", 2 -> "2 trials"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from i2ibench import registry
 from i2ibench.config import Training
-from i2ibench.errors import ConfigError, did_you_mean
+from i2ibench.errors import ConfigError, counted, did_you_mean
 from i2ibench.method import PRESET_SIZES, Batch, Task
 from i2ibench.policy import Policy
 from i2ibench.randomness import seed_everything
@@ -113,7 +113,7 @@ def training_step(name: str, preset: str | None = None) -> Profile:
 
     steps(WARM)
     seen = trace(lambda: steps(STEPS), device)
-    where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name() if gpu else f"CPU, {counted(torch.get_num_threads(), 'thread')}"
     about = f"{name}, preset {preset}: {size} pixels, batches of {len(a)}, {turns.policy.precision}, {where}"
     return _profile(about, seen.taken)
 

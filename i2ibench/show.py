@@ -15,7 +15,7 @@ from rich.console import Console
 from i2ibench import benchmark, lease, monitor, provenance, registry, show_assets, stopping
 from i2ibench import keys as words
 from i2ibench.columns import Columns
-from i2ibench.errors import ConfigError, absent
+from i2ibench.errors import ConfigError, absent, counted
 from i2ibench.method import PRESET_SIZES, Method, Task
 from i2ibench.plan import Plan
 from i2ibench.settings import Settings
@@ -50,10 +50,10 @@ def plan(the_plan: Plan, store: Store) -> None:
     missing = [row.spec for row in rows if row.state != "done"]
     trained = [spec.trained_as for spec in missing if spec.trained]
     trainings = len(set(trained))
-    shared = f" ({trainings} training{'s' * (trainings > 1)})" if trainings < len(trained) else ""
+    shared = f" ({counted(trainings, 'training')})" if trainings < len(trained) else ""
     say(
         console,
-        f"{len(rows)} trials: {len(rows) - len(missing)} cached, {len(missing)} to do{shared}; "
+        f"{counted(len(rows), 'trial')}: {len(rows) - len(missing)} cached, {len(missing)} to do{shared}; "
         f"protocol {the_plan.protocol.name}; store {store.path}",
     )
 
@@ -98,7 +98,8 @@ def stop(the_plan: Plan, store: Store, names: Iterable[str]) -> None:
     for trial in chosen:
         stopping.request(store.trial(trial).path)
     running = sum(row.state in monitor.AT_WORK for row in chosen.values())
-    console.print(f"asked {len(chosen)} trials to stop, {running} of them at work; the next run goes on with them")
+    asked = counted(len(chosen), "trial")
+    console.print(f"asked {asked} to stop, {running} of them at work; the next run goes on with them")
 
 
 def _named(spec: TrialSpec, name: str) -> bool:

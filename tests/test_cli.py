@@ -157,6 +157,7 @@ def test_unknown_executor_and_missing_file(benchmark_file: Write) -> None:
     [
         (["run"], "i2ibench run: missing argument 'BENCHMARK'; see `i2ibench run --help`\n"),
         (["runn"], "i2ibench: no such command 'runn'. Did you mean 'run'? see `i2ibench --help`\n"),
+        (["plan", "a.yaml", "--nodes", "4"], "i2ibench: --nodes counts only with --simulate\n"),
         (["run", "a.yaml", "--fast"], "i2ibench run: no such option: --fast; see `i2ibench run --help`\n"),
     ],
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from i2ibench.errors import ConfigError
 
 app = typer.Typer(
     help="Compare image-to-image translation methods on equal terms: one YAML, one command, one leaderboard.",
@@ -31,3 +35,17 @@ NodesOption = Annotated[int | None, typer.Option(help="Nodes of the job; default
 GpusOption = Annotated[int | None, typer.Option(help="GPUs of each node; 0 asks for none.")]
 CpusOption = Annotated[int | None, typer.Option(help="CPU cores of each node.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")]
+
+
+def only_with(option: str, given: object, **others: Any) -> None:
+    """Raise ConfigError if any of the `others` is said without the option that they depend on."""
+    for name, value in others.items():
+        if value and not given:
+            raise ConfigError(f"--{name.replace('_', '-')} counts only with {option}")
+
+
+def flowing(group: typer.Typer) -> None:
+    """Let the help of a group's commands wrap as the terminal does: Typer keeps our line ends in later paragraphs."""
+    for each in group.registered_commands:
+        each.help = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(each.callback) or "")

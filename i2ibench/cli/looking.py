@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from i2ibench.cli.arguments import AsJson, app
+from i2ibench.cli.arguments import AsJson, app, only_with
 
 PANEL = "Look around"  # of the help
 command = partial(app.command, rich_help_panel=PANEL)
@@ -23,7 +23,7 @@ app.add_typer(data_app, name="data", rich_help_panel=PANEL)
 
 @command()
 def methods(
-    name: Annotated[str | None, typer.Argument(help="Show the keys of this method instead.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="METHOD", help="Show the keys of this method instead.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the methods: their papers, what they need and what they can do; or the keys of one of them."""
@@ -57,6 +57,7 @@ def doctor(
     """Say what is installed, which devices there are, and which weights are cached."""
     from i2ibench import show
 
+    only_with("--profile", profile, preset=preset)
     if profile is not None:
         show.profile(profile, preset)
         return
@@ -80,7 +81,7 @@ def assets_list(as_json: AsJson = False) -> None:
 @assets_app.command("fetch")
 def assets_fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; default: those of the offline protocol.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Which; default: those of the offline protocol.")
     ] = None,
     protocol: Annotated[str | None, typer.Option("--protocol", "-p", help="All that this protocol needs.")] = None,
     source: Annotated[
@@ -107,7 +108,9 @@ def assets_verify() -> None:
 
 @data_app.command("check")
 def data_check(
-    path: Annotated[Path, typer.Argument(help="A folder of images or of tar shards, or a list (.csv, .jsonl).")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder of images or of tar shards, or a list (.csv, .jsonl).")
+    ],
 ) -> None:
     """Look at every image: broken files, test images that training has seen, sizes and colours; and the YAML to use it.
 
@@ -122,7 +125,7 @@ def data_check(
 @data_app.command("fetch")
 def data_fetch(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Such as facades; `i2ibench datasets` lists them.")
+        list[str], typer.Argument(metavar="NAME", help="Such as facades; `i2ibench datasets` lists them.")
     ],
     source: Annotated[
         Path | None, typer.Option("--from", help="The archive, downloaded elsewhere, in place of the network.")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from i2ibench.cli.arguments import AsJson, ExecutorName, app
+from i2ibench.cli.arguments import AsJson, ExecutorName, Port, app
 
 command = partial(app.command, rich_help_panel="Use trained models")
 TrialName = Annotated[
@@ -40,7 +40,7 @@ def translate(
     fit: Annotated[
         str, typer.Option(help="For sizes that the network does not take: pad, tile, resize; auto pads where it can.")
     ] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise that a method draws.")] = 0,
     store: StoreFolder = "runs",
     device: DeviceName = None,
     trust_code: TrustCode = False,
@@ -94,9 +94,9 @@ def pack(
 @command()
 def demo(
     trials: Annotated[
-        list[str], typer.Argument(metavar="TRIAL...", help="Trials, by the beginning of their ids, or packed folders.")
+        list[str], typer.Argument(metavar="TRIAL", help="Trials, by the beginning of their ids, or packed folders.")
     ],
-    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8080,
+    port: Port = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on; others can see it if it is not loopback.")] = (
         "127.0.0.1"
     ),
@@ -125,18 +125,18 @@ def study(
     ] = "better",
     data: Annotated[list[str] | None, typer.Option(help="A data set, once for each; default: all.")] = None,
     images: Annotated[int, typer.Option(min=1, help="Test images of each data set, evenly spaced.")] = 20,
-    questions: Annotated[int, typer.Option(min=1, max=1000, help="Of each rater, besides attention checks.")] = 40,
+    questions: Annotated[int, typer.Option(min=1, max=1000, help="Questions to each rater, besides checks.")] = 40,
     practice: Annotated[
-        int, typer.Option(min=0, max=100, help="Questions before them, after which the answer is told; not counted.")
+        int, typer.Option(min=0, max=100, help="Questions to begin with, after which the answer is told; not counted.")
     ] = 10,
     exposure: Annotated[
         float | None, typer.Option(min=0.05, max=60, help="Seconds for which images are shown that may be real.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the order of the questions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the order of the questions.")] = 0,
     consent: Annotated[
         Path | None, typer.Option(help="A text file to agree to, in place of the page's own words.")
     ] = None,
-    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8090,
+    port: Port = 8090,
     host: Annotated[str, typer.Option(help="The address to listen on; others can see it if it is not loopback.")] = (
         "127.0.0.1"
     ),
@@ -207,8 +207,8 @@ def retrain(
     to: Annotated[
         Path | None, typer.Option(help="The benchmark file to write; default: retrain-ID.yaml in this folder.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of training on them; default: the trial's own.")] = None,
-    protocol: Annotated[str, typer.Option("--protocol", "-p", help="To score under.")] = "offline",
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps on them; default: the trial's own.")] = None,
+    protocol: Annotated[str, typer.Option("--protocol", "-p", help="Score under this protocol.")] = "offline",
     store: StoreFolder = "runs",
     executor: ExecutorName = "ray",
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from i2ibench.cli.arguments import AsJson, BenchmarkFile, ProtocolName, app
+from i2ibench.cli.arguments import AsJson, BenchmarkFile, Port, ProtocolName, app, only_with
 from i2ibench.cli.running import say
 
 command = partial(app.command, rich_help_panel="Read results")
@@ -58,7 +58,7 @@ def score(
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Two or more: benchmark files, FILE@STORE, or folders of reports."),
+        typer.Argument(metavar="RUN", help="Two or more: benchmark files, FILE@STORE, or folders of reports."),
     ],
     to: Annotated[Path, typer.Option(help="The folder of the joint report.")] = Path("reports/compared"),
 ) -> None:
@@ -85,7 +85,7 @@ def export(
     formats: Annotated[
         list[str] | None, typer.Option("--format", help="torchscript or onnx: a trial's networks; once for each.")
     ] = None,
-    store: Annotated[str, typer.Option(help="With --format: the folder of the trials.")] = "runs",
+    store: Annotated[str | None, typer.Option(help="With --format: the folder of the trials; default: runs.")] = None,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="With --format: run the method file that a packed folder brings.")
     ] = False,
@@ -94,10 +94,11 @@ def export(
 
     What is exported is held against eager PyTorch at several sizes (1e-4 at most), and timed beside it on this machine.
     """
+    only_with("--format", formats, store=store, trust_code=trust_code)
     if formats:
         from i2ibench.use import show
 
-        show.export(source, to, formats, store, trust_code=trust_code)
+        show.export(source, to, formats, store or "runs", trust_code=trust_code)
         return
     from i2ibench import export as exporting
 
@@ -106,7 +107,7 @@ def export(
 
 @command()
 def merge(
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Folders of trials, such as runs.")],
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Folders of trials, such as runs.")],
     to: Annotated[Path, typer.Option(help="The store that gets what it lacks.")],
 ) -> None:
     """Bring the stores of several machines into one: trials that it lacks or has not finished, scores, and answers.
@@ -127,7 +128,7 @@ def merge(
 @command()
 def serve(
     file: BenchmarkFile,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes one that is free.")] = 8000,
+    port: Port = 8000,
     host: Annotated[str, typer.Option(help="The address to listen at; the default is seen by this machine alone.")] = (
         "127.0.0.1"
     ),

@@ -21,7 +21,9 @@ from i2ibench.cli.arguments import (
     ProtocolName,
     RayAddress,
     app,
+    only_with,
 )
+from i2ibench.errors import counted
 
 if TYPE_CHECKING:
     from i2ibench.benchmark import Summary
@@ -35,13 +37,14 @@ def run(
     executor: ExecutorName = "ray",
     ray_address: RayAddress = None,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="With `local`: leave when others work on all that is left.")
+        bool, typer.Option("--no-wait", help="With --executor local: leave when others work on all that is left.")
     ] = False,
 ) -> None:
     """Do what is missing of a benchmark (train, translate, score) and write its report.
 
     Run it again at will: finished trials come from the store, interrupted ones go on from their last checkpoint.
     """
+    only_with("--executor local", executor == "local", no_wait=no_wait)
     _run(file, executor=executor, ray_address=ray_address, wait=not no_wait)
 
 
@@ -50,19 +53,25 @@ def plan(
     file: BenchmarkFile,
     as_json: AsJson = False,
     simulate: Annotated[
-        bool, typer.Option("--simulate", help="Say how long what is left would take on a cluster instead.")
+        bool,
+        typer.Option("--simulate", help="Say instead how long what is left would take on a cluster."),
     ] = False,
     nodes: NodesOption = None,
     gpus_per_node: GpusOption = None,
     cpus_per_node: CpusOption = None,
 ) -> None:
-    """Show the trials of a benchmark, and which of them are in the store already. Runs nothing."""
+    """Show the trials of a benchmark, and which of them are in the store already. Runs nothing.
+
+    --nodes, --gpus-per-node and --cpus-per-node are those of the cluster of --simulate.
+    """
     from i2ibench import benchmark, show
 
+    cluster = {"nodes": nodes, "gpus_per_node": gpus_per_node, "cpus_per_node": cpus_per_node}
+    only_with("--simulate", simulate, **{name: value is not None for name, value in cluster.items()})
     if simulate:
         from i2ibench.slurm import show as slurm
 
-        slurm.simulated(file, {"nodes": nodes, "gpus_per_node": gpus_per_node, "cpus_per_node": cpus_per_node})
+        slurm.simulated(file, cluster)
         return
     the_plan, store = benchmark.load(file)
     print(json.dumps(show.plan_json(the_plan, store), indent=1)) if as_json else show.plan(the_plan, store)
@@ -77,12 +86,14 @@ def submit(
     time: Annotated[
         str | None, typer.Option(help="Time limit, such as 12:00:00; a longer run is queued again.")
     ] = None,
-    notice: Annotated[int | None, typer.Option(help="Seconds before it at which trials write checkpoints.")] = None,
-    array: Annotated[int | None, typer.Option(help="So many jobs of one node without Ray, in place of one.")] = None,
-    partition: Annotated[str | None, typer.Option(help="Of the cluster.")] = None,
-    account: Annotated[str | None, typer.Option(help="That pays.")] = None,
+    notice: Annotated[
+        int | None, typer.Option(help="Seconds before the time limit at which trials write checkpoints.")
+    ] = None,
+    array: Annotated[int | None, typer.Option(help="Jobs of one node each, without Ray, in place of one job.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Partition of the cluster to run in.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account that pays.")] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="Any other of sbatch's, such as --option=--exclusive.")
+        list[str] | None, typer.Option(help="Any other option of sbatch, such as --option=--exclusive; once for each.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script, and submit nothing.")] = False,
 ) -> None:
@@ -119,7 +130,7 @@ def stop(
     file: BenchmarkFile,
     trials: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TRIAL]...", help="Which, by label or by the beginning of the id; default: all."),
+        typer.Argument(metavar="TRIAL", help="Which, by label or by the beginning of the id; default: all."),
     ] = None,
 ) -> None:
     """Ask trials to write a checkpoint and leave: from another terminal, or another machine that sees the store.
@@ -133,7 +144,9 @@ def stop(
 
 @command()
 def logs(
-    trial: Annotated[str, typer.Argument(help="Its id, the beginning of it, its label, or its folder.")],
+    trial: Annotated[
+        str, typer.Argument(metavar="TRIAL", help="The beginning of a trial's id, its label, or its folder.")
+    ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows, until the trial ends.")] = False,
     store: Annotated[str, typer.Option(help="The folder of the trials.")] = "runs",
 ) -> None:
@@ -160,9 +173,9 @@ def evaluate(
 
 @command()
 def chaos(
-    trials: Annotated[int, typer.Option(help="How many.")] = 8,
-    minutes: Annotated[float, typer.Option(help="How long to disturb them.")] = 2.0,
-    seed: Annotated[int, typer.Option(help="Of what happens when.")] = 0,
+    trials: Annotated[int, typer.Option(help="Trials of that benchmark.")] = 8,
+    minutes: Annotated[float, typer.Option(help="Minutes for which they are disturbed.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Seed of what happens when.")] = 0,
 ) -> None:
     """Kill workers, nodes and drivers of a small benchmark at random; check that nothing is lost, or done twice."""
     import tempfile
@@ -199,7 +212,7 @@ def ended(run: Callable[[], Summary]) -> None:
         )
         raise typer.Exit(1)
     if summary.stopped:
-        print(f"{len(summary.stopped)} trials were stopped; run the same command again to go on", file=sys.stderr)
+        print(f"{counted(len(summary.stopped), 'trial')} stopped; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(130)
     if untrained := sum(state in ("missing", "interrupted") for state in summary.states.values()):
         print(

@@ -13,7 +13,7 @@ from typing import Literal
 from i2ibench import assets, config, plan
 from i2ibench.config import Config
 from i2ibench.data.paths import expand
-from i2ibench.errors import I2IBenchError
+from i2ibench.errors import I2IBenchError, counted
 from i2ibench.plan import Plan
 from i2ibench.slurm import submit
 from i2ibench.slurm.settings import Slurm
@@ -51,7 +51,8 @@ def checks(file: Path) -> Iterator[Check]:
     except I2IBenchError as error:
         yield Check("plan and data", "wrong", str(error))
         return
-    yield Check("plan and data", "ok", f"{len(the_plan.trials)} trials on {len(the_plan.data)} data sets")
+    found = f"{counted(len(the_plan.trials), 'trial')} on {counted(len(the_plan.data), 'data set')}"
+    yield Check("plan and data", "ok", found)
     yield from _weights(the_plan)
     yield from _folders(the_plan)
 

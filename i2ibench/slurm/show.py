@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from i2ibench import benchmark, config, jobs
+from i2ibench.errors import counted
 from i2ibench.monitor import duration
 from i2ibench.show import console, table
 from i2ibench.simulate import simulate
@@ -49,6 +50,8 @@ def doctor(file: Path) -> bool:
     marks = {"ok": "", "perhaps": "?", "wrong": "x"}
     table(("", "what", "found"), ((marks[check.state], check.what, check.found) for check in found))
     wrong = sum(check.state == "wrong" for check in found)
+    if any(check.state == "perhaps" for check in found):
+        console.print("?: see for yourself")
     console.print(f"x: {wrong} would keep the job from running" if wrong else "nothing speaks against submitting it")
     return not wrong
 
@@ -70,16 +73,20 @@ def simulated(file: Path, options: Mapping[str, Any]) -> None:
         found = simulate(work, nodes=nodes, cpus=chosen.cpus_per_node, gpus=chosen.gpus_per_node)
         spent = nodes * chosen.gpus_per_node * found.makespan / 3600
         used = f"{100 * found.utilisation:.0f}% of {found.resource}s"
-        rows.append((nodes, duration(found.makespan), duration(found.bound), used, f"{spent:.1f}"))
+        rows.append((nodes, duration(found.makespan), duration(found.bound), used, f"{spent:,.2f}"))
         nodes //= 2
-    console.print(f"{len(left)} trials on nodes of {chosen.gpus_per_node} GPUs and {chosen.cpus_per_node} cores:")
+    console.print(
+        f"{counted(len(left), 'trial')} on nodes of {counted(chosen.gpus_per_node, 'GPU')} and "
+        f"{counted(chosen.cpus_per_node, 'core')}:"
+    )
     header = ("nodes", "makespan", "at least", "in use", "GPU hours")
     table(header, rows, right=header)
     trained = [spec for spec in left if spec.trained]
     measured = sum(estimates.measured(spec) for spec in trained)
     guessed = " The others are guessed: run a few trials first." if measured < len(trained) else ""
     console.print(
-        f"No number of nodes takes less than {duration(found.critical_path)}, the longest chain of jobs. Lengths of "
-        f"{measured} of {len(trained)} trainings come from earlier ones of this store, on whatever they ran.{guessed}",
+        f"No number of nodes takes less than {duration(found.critical_path)}, the longest chain of jobs. "
+        f"Of {counted(len(trained), 'training')}, {measured} are taken to last as long as their like did in this "
+        f"store, on whatever machine.{guessed}",
         soft_wrap=True,
     )

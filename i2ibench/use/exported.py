@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from i2ibench.disk import require_writable
-from i2ibench.errors import ConfigError, StoreError, TrialError
+from i2ibench.errors import ConfigError, StoreError, TrialError, counted
 from i2ibench.use.ask import Direction
 from i2ibench.use.model import Model
 
@@ -50,7 +50,7 @@ class Exported:
         sizes = ", ".join(" x ".join(map(str, size)) for size in self.sizes)
         return (
             f"{self.file}: within {self.difference:.1e} of eager at {sizes}; "
-            f"{self.milliseconds:.1f} ms an image on this CPU ({torch.get_num_threads()} threads), "
+            f"{self.milliseconds:.1f} ms an image on this CPU ({counted(torch.get_num_threads(), 'thread')}), "
             f"eager {self.eager_milliseconds:.1f} ms"
         )
 

@@ -182,7 +182,7 @@ def test_a_plan_is_simulated_on_fewer_and_fewer_nodes(
     assert code == 0
     assert "2 trials on nodes of 2 GPUs and 8 cores" in out
     assert re.findall(r"^ *(\d+)  +\d+:", out, re.MULTILINE) == ["4", "2", "1"]
-    assert "Lengths of 0 of 1 trainings" in out
+    assert "Of 1 training, 0 are taken to last" in out
 
 
 def test_who_does_not_wait_leaves_what_others_work_on_and_the_report_to_them(
