@@ -116,8 +116,11 @@ def run(
             for spec in pending:
                 stopping.take_back(store.trial(spec.id).path)
             work = jobs.make(the_plan, store, pending, train=train, rescore=rescore)
-            with Monitor(the_plan, store, pending, console) as monitor, stop.orderly():
+            features = [job.spec["data"] for job in work if job.kind == "reference"]
+            with Monitor(the_plan, store, pending, console, features) as monitor, stop.orderly():
                 for job, outcome in runner.run(work, stop):
+                    if job.kind == "reference":
+                        monitor.featured(job.spec["data"])
                     if not job.shared and outcome.state != "done":
                         outcomes[job.trial] = _remembered(store, job, outcome)
                         monitor.ended(job.trial, outcomes[job.trial])

@@ -42,7 +42,7 @@ def results(file: Path | str, *, protocol: str | None = None) -> pd.DataFrame:
     - `method`, `p_NAME`: the method and its parameters
     - `reference`: True for rows that bound the scale (copy, oracle) and are never ranked
     - `seed`, `trial`: of this repetition
-    - `state`: done, trained, running, interrupted, missing, failed, diverged or skipped
+    - `state`: done, trained, running, interrupted, waiting, failed, diverged or skipped
     - `reason`, `log`: why it is not done, and where the whole story lies ("" if done)
     - `flags`: troubles of a training that ended: the JSON of `[{"flag": ..., "reason": ...}]`, or ""
     - `steps`: its budget of training steps; missing for what is not trained
@@ -198,7 +198,7 @@ def _state(trial: Trial, key: str, metrics: tuple[str, ...]) -> dict[str, str]:
         "trained": "trained, but not scored under this protocol",
         "running": "still running",
         "interrupted": f"interrupted; the next run goes on from its last checkpoint{at}",
-        "missing": "not run yet",
+        "waiting": "not run yet",
     }
     return {"state": state, "reason": reasons.get(state, ""), "log": log if trial.path.exists() else ""}
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,7 +40,7 @@ SPOKEN = ("training", "translating", "scoring", "done", "failed", "damaged")  # 
 QUIET_SHARE = 0.1  # of the time, at most, that goes into looking at the store: there may be thousands of trials
 PLAIN_SECONDS = 30.0  # between two lines about one running trial
 MOST_ROWS = 40
-FRAME = 6  # lines of a live table that are no rows, and one for a failure
+FRAME = 7  # lines of a live table that are no rows, with one for a failure
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,11 @@ def rows(plan: Plan, store: Store, specs: Sequence[TrialSpec] | None = None) -> 
 def table(rows: Sequence[Row], *, title: str = "", hosts: bool = False, most: int = MOST_ROWS) -> RenderableType:
     """The rows as a table, the running and failed ones first where there are more than `most`.
 
-    `hosts` adds who works on each, when its heart last beat, and how often Slurm has begun it again.
+    `hosts` adds which other machine works on each, when its heart last beat, and how often Slurm has begun it again.
     """
-    order = sorted(rows, key=lambda row: row.state in ("missing", "queued", "done")) if len(rows) > most else rows
-    numbers = ("seed", "step", "images/s", "loss", "left")
-    header = ("method", "data", "seed", "state", *numbers[1:], *(("host", "heartbeat", "restarts") if hosts else ()))
+    order = sorted(rows, key=lambda row: row.state in ("waiting", "done")) if len(rows) > most else rows
+    numbers = ("seed", "step", "img/s", "loss", "left")
+    header = ("method", "data", "seed", "state", *numbers[1:], *(("host", "beat", "restarts") if hosts else ()))
     view = Columns(header, (_cells(row, hosts=hosts) for row in order[:most]), title=title, right=numbers)
     failures = [Text(line, style="red") for line in _failures(rows)]
     states = Counter(row.state for row in order[most:])
@@ -114,7 +115,7 @@ def _cells(row: Row, *, hosts: bool) -> list[str | Text]:
         duration(row.eta_seconds) if row.eta_seconds is not None else "",
     ]
     beat = f"{row.beat_seconds:.0f} s ago" if row.beat_seconds is not None else ""
-    return [*cells, row.host, beat, row.restarts] if hosts else cells
+    return [*cells, row.host if row.host != socket.gethostname() else "", beat, row.restarts] if hosts else cells
 
 
 def duration(seconds: float) -> str:
@@ -125,11 +126,18 @@ def duration(seconds: float) -> str:
 
 
 class Monitor(AbstractContextManager["Monitor"]):
-    """Follows the given trials while the block runs, from a thread of its own."""
+    """Follows the given trials while the block runs, from a thread of its own.
 
-    def __init__(self, plan: Plan, store: Store, specs: Sequence[TrialSpec], console: Console) -> None:
+    `features` are the data sets whose real images are still to be seen by the metrics' network, until `featured` says
+    that they are: a minute in which no trial has a state to show.
+    """
+
+    def __init__(
+        self, plan: Plan, store: Store, specs: Sequence[TrialSpec], console: Console, features: Iterable[str] = ()
+    ) -> None:
         self._plan, self._store, self._specs, self._console = plan, store, specs, console
-        self._rows = {spec.id: Row(spec, "missing") for spec in specs}
+        self._rows = {spec.id: Row(spec, "waiting") for spec in specs}
+        self._features = list(features)
         self._outcomes: dict[str, Outcome] = {}
         self._began = time.time()
         self._look_again = -float("inf")
@@ -142,11 +150,19 @@ class Monitor(AbstractContextManager["Monitor"]):
         """Remember an end that is not a good one: perhaps the store could not be told, since its disk is full."""
         self._outcomes[trial] = outcome
 
+    def featured(self, data: str) -> None:
+        self._features.remove(data)
+
+    def _features_line(self) -> str:
+        return f"scores wait for reference features of {', '.join(self._features)}"
+
     def __enter__(self) -> Monitor:
         if self._console.is_terminal:
             self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=1, transient=False)
             self._live.start()
         else:
+            if self._features:
+                self._console.print(self._features_line(), highlight=False, markup=False, soft_wrap=True)
             self._thread = threading.Thread(target=self._talk, daemon=True)
             self._thread.start()
         return self
@@ -173,16 +189,17 @@ class Monitor(AbstractContextManager["Monitor"]):
     def _as_told(self, row: Row) -> Row:
         told = self._outcomes.get(row.spec.id)
         if told is None and row.state == "failed" and row.failed_at < self._began:  # in an earlier run: it comes again
-            return Row(row.spec, "missing")
+            return Row(row.spec, "waiting")
         if told is None or row.state in ("done", "failed", "damaged"):
             return row
         return replace(row, state=told.state, error=told.error or None)
 
     def _view(self) -> RenderableType:
-        queued = [replace(row, state="queued") if row.state in ("missing", "trained") else row for row in self._look()]
         ended = self._live is None or not self._live.is_started  # the last look has room for all
         # A live table that is higher than the terminal loses its end: what is at work, perhaps.
-        return table(queued, title=self._plan.name, most=MOST_ROWS if ended else max(1, self._console.height - FRAME))
+        most = MOST_ROWS if ended else max(1, self._console.height - FRAME)
+        view = table(self._look(), title=self._plan.name, most=most)
+        return Group(view, Text(self._features_line(), "dim")) if self._features else view
 
     def _talk(self) -> None:
         while not self._stop.wait(1.0):
@@ -209,7 +226,7 @@ def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
                 spec, state, error=error.get("error", ""), log=error.get("log", ""), failed_at=error.get("time", 0.0)
             )
         saved = store.trial(spec.trained_as).saved_step()
-        if state == "interrupted" or (state == "missing" and saved is not None):  # perhaps of networks that it shares
+        if state == "interrupted" or (state == "waiting" and saved is not None):  # perhaps of networks that it shares
             return Row(spec, "interrupted", step=saved, steps=spec.training["steps"])
         if state != "running":
             return Row(spec, state)

@@ -171,7 +171,7 @@ class Handler(loopback.PageHandler, SimpleHTTPRequestHandler):
 def progress(drawer: Drawer, seen: str) -> bytes:
     """The progress of all trials as a small page that loads itself again; it loads the report anew if `seen` is old."""
     rows = monitor.rows(drawer.plan, drawer.store)
-    told = [row for row in rows if row.state not in ("done", "missing")]
+    told = [row for row in rows if row.state not in ("done", "waiting")]
     shown = sorted(told, key=lambda row: row.state not in monitor.AT_WORK)[:MOST_ROWS]
     text = _template("progress.html").render(
         rows=shown,

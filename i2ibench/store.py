@@ -123,7 +123,7 @@ class Trial:
             return dict(arrays)
 
     def state(self, key: str, metrics: list[str] | tuple[str, ...] = ()) -> str:
-        """`done`, `trained` (not all scored under protocol `key`), `failed`, `running`, `interrupted` or `missing`."""
+        """`done`, `trained` (not all scored under protocol `key`), `failed`, `running`, `interrupted` or `waiting`."""
         if self.error() is not None:  # a new attempt removes it
             return "failed"
         if self.result() is not None:
@@ -133,7 +133,7 @@ class Trial:
             state = "trained"
         else:
             begun = any(self.path.glob("checkpoints/*.pt")) or (self.path / "training.json").exists()
-            state = "interrupted" if begun else "missing"
+            state = "interrupted" if begun else "waiting"
         return "running" if lease.holder(self.path) is not None else state
 
     def write_spec(self, spec: Mapping[str, Any]) -> None:

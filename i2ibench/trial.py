@@ -16,7 +16,7 @@ from i2ibench import flags, gather, loggers, provenance, registry, sources
 from i2ibench.build import load_images, make_loop, make_method
 from i2ibench.disk import atomic_write
 from i2ibench.distributed import ranks_of, together
-from i2ibench.errors import TrialError, absent
+from i2ibench.errors import TrialError, absent, counted
 from i2ibench.method import Method
 from i2ibench.metrics import known
 from i2ibench.metrics.catalog import METRICS
@@ -54,7 +54,7 @@ def train_and_translate(
     trial, home = store.trial(spec.id), store.trial(spec.trained_as)
     images, device = load_images(spec, store), device_for(spec.resources)
     trial.write_spec(spec.to_json())
-    log.info("%s on %s, %d threads", spec.id, device, torch.get_num_threads())
+    log.info("%s on %s, %s", spec.id, device, counted(torch.get_num_threads(), "thread"))
     training = home.training()
     if spec.method.endswith(".py"):
         if len(sources.files(registry.method(spec.method))) == 1:  # alone it can be used again

@@ -117,6 +117,7 @@ def _work(job: Job, spec: TrialSpec, store: Store, log: logging.Logger, should_s
         trial.train_and_translate(given, store, log, should_stop=should_stop, micro_batches=job.micro_batches)
     else:
         mine.write_progress("scoring")
+        log.info("scoring")
         protocol, metrics, device = _scoring(job)
         # The points before the end of the curve: a trial whose own scores are there is done.
         points.score(

@@ -267,7 +267,7 @@ def test_a_report_that_lost_a_part_is_drawn_again(benchmark_file: Write) -> None
 
 def test_evaluate_trains_nothing_that_is_missing(benchmark_file: Write, tmp_path: Path) -> None:
     summary, _ = run(benchmark_file(), train=False)
-    assert set(summary.states.values()) == {"missing"}
+    assert set(summary.states.values()) == {"waiting"}
     assert list((tmp_path / "runs").glob("tiny-*")) == []
 
 

@@ -48,7 +48,7 @@ def test_version() -> None:
 def test_run_plan_status_report(benchmark_file: Write, tmp_path: Path) -> None:
     file = benchmark_file()
     before = json.loads(i2ibench("plan", file, "--json").stdout)
-    assert [trial["state"] for trial in before["trials"]] == ["missing", "missing"]
+    assert [trial["state"] for trial in before["trials"]] == ["waiting", "waiting"]
     run = i2ibench("run", file, "-x", "local")
     assert run.returncode == 0, run.stderr
     assert f"report: {tmp_path / 'reports' / 'tiny' / 'index.html'}" in run.stdout

@@ -71,7 +71,7 @@ def test_undone_trials_stay_with_their_reason_and_log(planned: tuple[Plan, Store
     the_plan, store = planned
     store.trial(the_plan.trials[1].id).write_error("DIVERGED", "generator.l1 became NaN at step 3")
     table = frames.frame(the_plan, store).drop_duplicates("trial").set_index("label")
-    assert table.loc["copy", ["state", "reason", "log"]].tolist() == ["missing", "not run yet", ""]
+    assert table.loc["copy", ["state", "reason", "log"]].tolist() == ["waiting", "not run yet", ""]
     assert table.loc["tiny", "state"] == "diverged"
     assert table.loc["tiny", "reason"] == "generator.l1 became NaN at step 3"
     assert table.loc["tiny", "log"].endswith("log.txt")

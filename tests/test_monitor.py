@@ -38,9 +38,10 @@ def test_a_row_says_who_works_on_it_and_when_its_heart_last_beat(
         assert (row.state, row.step, row.restarts, row.host) == ("training", 3, "2", os.uname().nodename)
         assert 25 < row.beat_seconds < 45
         shown = text(monitor.table([row], hosts=True))
-    for word in ("training", "3/6", "1:15", os.uname().nodename, "s ago", "restarts"):
+    for word in ("training", "3/6", "1:15", "s ago", "restarts"):
         assert word in shown
-    assert monitor.rows(plan, store)[1].state == "missing"
+    assert os.uname().nodename not in shown, "it is this machine"
+    assert monitor.rows(plan, store)[1].state == "waiting"
 
 
 @pytest.mark.parametrize("name", ["result.json", "error.json"])
@@ -52,7 +53,7 @@ def test_a_damaged_file_is_a_row_and_no_crash(benchmark_file: Write, name: str) 
     row, other = monitor.rows(plan, store)
     assert row.state == "damaged"
     assert name in row.error
-    assert other.state == "missing"
+    assert other.state == "waiting"
     out = io.StringIO()
     with monitor.Monitor(plan, store, plan.trials, Console(file=out, width=300)) as watching:
         watching.ended(plan.trials[1].id, Outcome("failed", "the disk is full", recorded=False))
@@ -102,12 +103,12 @@ def test_a_log_is_found_by_the_folder_of_its_trial_or_its_label(
 
 def test_failures_of_one_reason_are_said_once_and_what_is_at_work_comes_first(benchmark_file: Write) -> None:
     plan, _ = benchmark.load(benchmark_file())
-    states = ["done", "done", "queued", "training", "failed", "failed"]
+    states = ["done", "done", "waiting", "training", "failed", "failed"]
     rows = [monitor.Row(plan.trials[0], state, error="no luck" if state == "failed" else None) for state in states]
     shown = text(monitor.table(rows, most=3))
     assert shown.count("no luck") == 1
     assert "no luck (and 1 more alike)" in shown
-    assert "and 3 more: 2 done, 1 queued" in shown
+    assert "and 3 more: 2 done, 1 waiting" in shown
     assert shown.index("training") < shown.index("failed")
 
 
@@ -127,8 +128,11 @@ def test_a_live_table_is_as_high_as_the_terminal_and_the_last_one_shows_all(benc
     plan, store = benchmark.load(file)
     out = io.StringIO()
     console = Console(file=out, width=120, height=12, force_terminal=True)
-    with monitor.Monitor(plan, store, plan.trials, console) as watching:
+    with monitor.Monitor(plan, store, plan.trials, console, ["glyphs"]) as watching:
         live = text(watching._view())
+        watching.featured("glyphs")
+        assert "reference features" not in text(watching._view())
+    assert "scores wait for reference features of glyphs" in live
     assert live.count("tiny") == 1 + 12 - monitor.FRAME
-    assert "and 14 more: 14 queued" in live
-    assert out.getvalue().rsplit("state", 1)[1].count("queued") == 20
+    assert "and 15 more: 15 waiting" in live
+    assert out.getvalue().rsplit("state", 1)[1].count("waiting") == 20

@@ -29,7 +29,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_states_of_a_trial_follow_its_files(trial) -> None:
     key = "p"
-    assert trial.state(key) == "missing"
+    assert trial.state(key) == "waiting"
     with lease.acquire(trial.path):
         assert trial.state(key) == "running"
         (trial.path / "checkpoints").mkdir()

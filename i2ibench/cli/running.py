@@ -214,7 +214,7 @@ def ended(run: Callable[[], Summary]) -> None:
     if summary.stopped:
         print(f"{counted(len(summary.stopped), 'trial')} stopped; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(130)
-    if untrained := sum(state in ("missing", "interrupted") for state in summary.states.values()):
+    if untrained := sum(state in ("waiting", "interrupted") for state in summary.states.values()):
         print(
             f"{untrained} of {len(summary.states)} trials are not trained yet; `i2ibench run` trains them",
             file=sys.stderr,

@@ -114,7 +114,7 @@ def _mean_row(rows: Sequence[Row], columns: Sequence[Column], ways: int) -> Row:
         rows[0].reference,
         min(row.seeds_done for row in rows) if whole else 0,
         max(row.seeds for row in rows),
-        next((row.state for row in rows if row.state != "done"), "done" if whole else "missing"),
+        next((row.state for row in rows if row.state != "done"), "done" if whole else "waiting"),
         {
             column.name: _average(column.name, rows) if whole else None
             for column in columns

@@ -179,7 +179,7 @@ def not_run(board: Board) -> str:
     """The rows whose trials are still to come, as a list; with their seeds where others of the row are there."""
     waiting: dict[str, list[str]] = {}
     for problem in board.problems:
-        if problem.state == "missing":
+        if problem.state == "waiting":
             waiting.setdefault(problem.label, []).append(str(problem.seed))
     planned = {row.label: row.seeds for row in (*board.rows, *board.references)}
     return (

@@ -77,7 +77,7 @@ def test_a_failed_seed_leaves_the_mean_of_the_others_and_a_reason(finished: Any)
     assert states == {
         ("UNIT", "diverged"),
         ("<script>alert(1)</script>", "failed"),
-        ("late", "missing"),
+        ("late", "waiting"),
         ("pix2pix on unpaired", "skipped"),
     }
 
@@ -148,7 +148,7 @@ def test_csv_holds_mean_spread_and_n(report: Path) -> None:
     assert table.loc["oracle", "fid"] == pytest.approx(4.25)
     assert table.loc["oracle", "fid_half_width"] == pytest.approx(12.7062 * 0.0707107 / 2**0.5, rel=1e-4)
     assert pd.isna(table.loc["oracle", "ssim"])
-    assert table.loc["late", "state"] == "missing"
+    assert table.loc["late", "state"] == "waiting"
 
 
 def test_markdown_shows_names_as_they_are_and_says_what_failed(report: Path) -> None:

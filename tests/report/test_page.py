@@ -64,7 +64,7 @@ def test_the_summary_names_the_winner_with_interval_and_n(html: str) -> None:
 
 def test_the_status_counts_what_happened(html: str) -> None:
     status = words(html[html.index('<p class="status">') : html.index("<nav")])
-    assert status == "16 of 19 trials finished, 1 diverged, 1 failed, 1 missing, 1 skipped."
+    assert status == "16 of 19 trials finished, 1 diverged, 1 failed, 1 waiting, 1 skipped."
 
 
 def test_text_of_others_is_shown_and_not_obeyed(html: str) -> None:

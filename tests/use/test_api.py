@@ -20,7 +20,7 @@ def test_run_is_the_benchmarks_and_results_are_a_frame(benchmark_file: Callable[
     found = i2ibench.results(file)
     the_plan, store = benchmark.load(file)
     pd.testing.assert_frame_equal(found, frames.frame(the_plan, store))
-    assert set(found["state"]) == {"missing"}
+    assert set(found["state"]) == {"waiting"}
     assert set(found["metric"]) >= {"ssim", "psnr", "train_seconds"}
     with pytest.raises(ConfigError, match="no such file"):
         i2ibench.results("absent.yaml")
