@@ -337,7 +337,7 @@ def test_practice_in_a_browser(browser: Any, serve: Callable[..., Served]) -> No
         press("ArrowLeft")
         browser.wait("document.body.dataset.state == 'told' && !busy")
         hint, side = browser.value("$('hint').textContent"), browser.value("document.querySelector('.truth').id")
-        assert hint.startswith("Right: the left" if side == "left" else "No: the right")
+        assert hint.startswith("Correct: the left" if side == "left" else "Wrong: the right")
         assert "From here on answers count" in hint if at else hint.endswith("to go on.")
         press("ArrowRight")  # does nothing
         press(" ", " ")
