@@ -13,7 +13,8 @@ from rich.text import Text
 
 from i2ibench import scoring, show_assets
 from i2ibench.columns import Columns
-from i2ibench.metrics.catalog import METRICS
+from i2ibench.metrics.catalog import METRICS, headed
+from i2ibench.report.tables import decimal
 from i2ibench.terminal import progress
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def _table(scores: Scores, protocol: Protocol) -> None:
     for name, value in scores.values.items():
         arrow = "↑" if METRICS[name].higher_is_better else "↓"
         found = scores.intervals.get(name)
-        reach = f"{found['low']:.5g} to {found['high']:.5g}" if found else ""
-        rows.append((f"{protocol.title(name)} {arrow}", f"{value:.5g}", reach, found["kind"] if found else ""))
+        places, head = METRICS[name].places(value), headed(protocol.title(name), METRICS[name].unit)
+        reach = f"{decimal(found['low'], places)} to {decimal(found['high'], places)}" if found else ""
+        rows.append((f"{head} {arrow}", decimal(value, places), reach, found["kind"] if found else ""))
     console.print(Columns(("metric", "value", "95% interval", "of"), rows, right=("value",)))
     stamp = scores.stamp
     lines = [f"protocol {stamp['name']}, key {stamp['key']}, on {stamp['device']} (--json: all of its stamp)"]

@@ -162,7 +162,7 @@ def test_the_table_fits_80_columns_and_says_which_way_is_better(
     code, out, err = command_line("score", "-g", folders[0], "-r", folders[1], "--paired")
     assert code == 0
     assert max(len(line) for line in out.splitlines()) <= 80
-    for title in ("FID (VGG16) ↓", "KID (VGG16) ↓", "LPIPS ↓", "SSIM ↑", "PSNR ↑"):
+    for title in ("FID (VGG16) ↓", "KID (VGG16) ↓", "LPIPS ↓", "SSIM ↑", "PSNR (dB) ↑"):
         assert title in out
     for fact in ("protocol offline", "generated 12", "cabd922aeb0d…", "subset_size 6", "12 PNG RGB"):
         assert fact in out

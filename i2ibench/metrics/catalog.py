@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ class Metric:
         protocol, or learned from pairs: a segmentation "scorer", which looks at what was made of label maps.
     default: whether it is scored where `metrics:` names none.
     decimals: that published tables give at the least.
+    unit: what its values are in, if in anything.
     """
 
     name: str
@@ -30,10 +32,22 @@ class Metric:
     needs: frozenset[Need] = frozenset()
     default: bool = False
     decimals: int = 0
+    unit: str = ""
 
     @property
     def needs_pairs(self) -> bool:
         return "pairs" in self.needs
+
+    def places(self, *values: float) -> int:
+        """Decimals that show three significant digits of the smallest of some values, so that all of them align."""
+        least = min((abs(value) for value in values if abs(value) > 0), default=None)
+        known = 3 if least is None else min(max(2 - math.floor(math.log10(least)), 0), 5)
+        return max(known, self.decimals)
+
+
+def headed(title: str, unit: str) -> str:
+    """The head of a column with what its numbers are in, unless the title or each of them says it."""
+    return title if unit in ("", "s", "1/s") else f"{title} ({unit})"
 
 
 LPIPS_SMALLEST = {"alex": 31, "vgg": 16}  # edge in pixels below which nothing is left after the pooling layers
@@ -138,6 +152,7 @@ METRICS = {
             needs=PAIRS,
             default=True,
             decimals=2,
+            unit="dB",
             description="Peak signal-to-noise ratio of each output to its own target, in dB; 100 if identical",
         ),
         Metric(
@@ -147,6 +162,7 @@ METRICS = {
             kind="image",
             needs=PAIRS,
             decimals=2,
+            unit="dB",
             description="PSNR of the luminance (Y of BT.601) with the border cut off, as papers on super-resolution "
             "report it, in dB; 100 if identical",
         ),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from i2ibench.metrics.catalog import headed
 from i2ibench.statistics import Comparison, Summary
 from i2ibench.study.analysis import Findings
 
@@ -24,6 +25,11 @@ class Column:
     group: str = "Cost"
     unranked: str = ""  # why it has no part in the mean rank
     unsound: bool = False  # shown, but nobody is best by it
+
+    @property
+    def head(self) -> str:
+        """The title with what its numbers are in: "PSNR (dB)"."""
+        return headed(self.title, self.unit)
 
     @property
     def arrow(self) -> str:

@@ -135,4 +135,4 @@ def _panel(ax: Axes, column: Column, lines: Sequence[Line], unit: str, looks: Lo
             seen += joined_rows(ax, column, line, shorten(line[0][1].label), looks)
     if seen:
         log_axis(ax.xaxis, "{:g}".format, min(seen), max(seen))
-    ax.set(title=f"{column.title} {column.arrow}", xlabel=unit, ylabel=column.direction)
+    ax.set(title=f"{column.head} {column.arrow}", xlabel=unit, ylabel=column.direction)

@@ -137,7 +137,7 @@ def metrics(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
                 reference_lines(ax, column, board.references, named=True)
                 ax.set(xlabel=title)
                 ax.margins(x=0.03)
-            across[0].set(title=f"{column.title} {column.arrow}")
+            across[0].set(title=f"{column.head} {column.arrow}")
             if not column.higher_is_better and own["value"].min() > 0:
                 log_axis(across[0].yaxis, "{:g}".format, own["value"].min(), own["value"].max())
         legend_above(drawing, axes[0, 0])

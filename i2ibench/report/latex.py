@@ -66,7 +66,7 @@ def cell(row: Row, column: Column) -> str:
         return "--"
     if column.kind == "cost":
         return escape(number(column, summary.mean))
-    mean = number(column, summary.mean)
+    mean = number(column, summary.mean).replace("−", "-")  # which math mode sets as a minus
     spread = "" if summary.half_width is None else rf" \pm {number(column, summary.half_width)}"
     if column.name in row.best:
         return rf"$\mathbf{{{mean}}}{spread}$"

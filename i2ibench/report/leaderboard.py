@@ -208,11 +208,11 @@ def _columns(
         Column(
             name,
             title(name),
-            "",
+            METRICS[name].unit,
             METRICS[name].higher_is_better,
             METRICS[name].description,
             "score",
-            max(_decimals(means[name]), METRICS[name].decimals),
+            METRICS[name].places(*means[name]),
             _group(name),
             unranked.get(name, ""),
             name in unsound,
@@ -238,12 +238,6 @@ def _group(metric: str) -> str:
     if needs & {"styles", "cycle"}:
         return "Styles and cycles"
     return "Each output and its target" if "pairs" in needs else "Sets of images"
-
-
-def _decimals(means: pd.Series) -> int:
-    """Decimals that show three significant digits of the smallest mean in a column, so that all its rows align."""
-    sizes = means.abs()[means.abs() > 0]
-    return 3 if sizes.empty else min(max(2 - math.floor(math.log10(sizes.min())), 0), 5)
 
 
 def _problems(results: pd.DataFrame) -> list[Problem]:

@@ -30,6 +30,7 @@ function sortBy(body, headers, column) {
   body.append(...[...body.rows].sort(compare));
   headers.forEach((each) => each.removeAttribute("aria-sort"));
   header.setAttribute("aria-sort", order);
+  header.closest("table").querySelector(".order")?.remove(); // the caption's words for the order at first
 }
 
 function addFilter(table, body) {

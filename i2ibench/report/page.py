@@ -18,12 +18,13 @@ from markupsafe import Markup
 from PIL import Image
 
 from i2ibench import __version__, costs, frames
+from i2ibench.metrics.catalog import headed
 from i2ibench.report import significance, words
 from i2ibench.report.board import Board
 from i2ibench.report.drawing import Saved, listed
 from i2ibench.report.overall import Overall
 from i2ibench.report.style import Looks
-from i2ibench.report.tables import DASH, amount, duration, number, ranking_note
+from i2ibench.report.tables import DASH, amount, decimal, duration, number, ranking_note
 from i2ibench.study import words as human
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def render(
         live=live,
         compared=compared,
         costs=costs.COSTS,
+        headed=headed,
         curves=(folder.parent / "curves.csv").exists(),
         version=__version__,
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
@@ -96,6 +98,7 @@ def render(
         win_matrix=significance.win_matrix,
         against_the_best=significance.against_the_best,
         number=number,
+        decimal=decimal,
         amount=amount,
         colours=sources.looks.colours,
         states=Counter(problem.state for board in boards for problem in board.problems),

@@ -85,7 +85,7 @@ def _score_panel(ax: Axes, column: Column, rows: Sequence[Row], published: Seque
             y = len(rows) + names.index(one.name)
             ax.plot(one.value, y, marker="D", markersize=6.5, markerfacecolor="none", color=INK, zorder=5)
     labels = [*(shorten(row.label) for row in rows), *(shorten(name, 34) for name in names)]
-    ax.set(title=f"{column.title} {column.arrow}", xlabel=column.direction, ylabel="", ylim=(len(labels) - 0.4, -0.6))
+    ax.set(title=f"{column.head} {column.arrow}", xlabel=column.direction, ylabel="", ylim=(len(labels) - 0.4, -0.6))
     ax.set_yticks(range(len(labels)), labels, color=INK)
     ax.grid(axis="y", visible=False)
     ax.xaxis.set_major_locator(MaxNLocator(5))
@@ -145,7 +145,7 @@ def _distribution_panel(
         low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75))
         ax.hlines(y, low, high, color=looks.colours[row.label], linewidth=1.6)
         ax.vlines(middle, y - 0.3, y + 0.3, color=INK, linewidth=1.8, zorder=3)
-    ax.set(title=f"{column.title} {column.arrow}", xlabel=column.direction, ylabel="", ylim=(len(rows) - 0.4, -0.6))
+    ax.set(title=f"{column.head} {column.arrow}", xlabel=column.direction, ylabel="", ylim=(len(rows) - 0.4, -0.6))
     ax.set_yticks(range(len(rows)), [shorten(row.label) for row in rows], color=INK)
     ax.grid(axis="y", visible=False)
     ax.xaxis.set_major_locator(MaxNLocator(5))
@@ -199,7 +199,7 @@ def _agreement_panel(
                 label=shorten(row.label), zorder=2 if row.reference else 3,
             )  # fmt: skip
     verdict = f"ρ = {rho[0]:.2f}, n = {rho[1]}" if math.isfinite(rho[0]) else f"n = {rho[1]}"
-    ax.set(title=f"{a.title} and {b.title}: {verdict}", xlabel=f"{a.title} {a.arrow}", ylabel=f"{b.title} {b.arrow}")
+    ax.set(title=f"{a.title} and {b.title}: {verdict}", xlabel=f"{a.head} {a.arrow}", ylabel=f"{b.head} {b.arrow}")
     ax.margins(0.1)
 
 

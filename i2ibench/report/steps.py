@@ -69,7 +69,7 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
                 if seen and min(seen) > 0:
                     log_axis(ax.xaxis, "{:g}".format, min(seen), max(seen))
                 reference_lines(ax, column, board.references, named=column is columns[-1])
-                ax.set(title=f"{column.title} {column.arrow}", xlabel=title, ylabel=column.direction)
+                ax.set(title=f"{column.head} {column.arrow}", xlabel=title, ylabel=column.direction)
         legend_above(drawing, axes[0, 0], 4)
     names = [f"{line.name} ({line.key} {', '.join(f'{value:g}' for value in line.rows)})" for line in lines]
     return Drawing(

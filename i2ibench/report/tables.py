@@ -14,13 +14,19 @@ from i2ibench.report.overall import Overall
 from i2ibench.statistics import Comparison, Summary
 
 DASH = "–"
+OVERALL = ("method", "mean place", "first on")  # columns of the board over data sets, before those data sets
 
 
 def number(column: Column, value: float) -> str:
     """A value of a column as people read it: 4.2M parameters, 1.5 min, 0.123."""
     if column.kind == "score":
-        return f"{round(value, column.decimals) + 0.0:.{column.decimals}f}"  # -0.0 + 0.0 is 0.0, and has no sign
+        return decimal(value, column.decimals)
     return amount(column.name, column.unit, value)
+
+
+def decimal(value: float, places: int) -> str:
+    """A number with a true minus, and none before a zero: -0.0 + 0.0 is 0.0."""
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
 
 
 def amount(cost: str, unit: str, value: float) -> str:
@@ -115,6 +121,7 @@ def to_markdown(name: str, boards: Sequence[Board], standings: Overall | None = 
         parts += [f"## {plain(board.data)}", _markdown_table(board), _markdown_notes(board)]
     if standings is not None:
         places = overall(standings).map(lambda cell: plain(cell) if isinstance(cell, str) else _place(cell))
+        places = places.rename(columns={name: name.capitalize() for name in OVERALL})
         parts += ["## Overall: places by mean rank", places.to_markdown(index=False, disable_numparse=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -126,7 +133,7 @@ def _place(value: float) -> str:
 def overall(standings: Overall) -> pd.DataFrame:
     """The leaderboard over data sets: the mean of the places on each; NaN where there is none."""
     rows = [(one.label, one.mean_place, one.firsts, *one.places) for one in standings.standings]
-    return pd.DataFrame(rows, columns=["method", "mean place", "first on", *standings.data])
+    return pd.DataFrame(rows, columns=[*OVERALL, *standings.data])
 
 
 def _markdown_table(board: Board) -> str:
@@ -138,19 +145,14 @@ def _markdown_table(board: Board) -> str:
     rows = [
         [
             _name(row),
+            row.state.upper() if row.state != "done" else f"{row.seeds_done}/{row.seeds}" if row.seeds else DASH,
             f"{row.mean_rank:.1f}" if row.mean_rank is not None else DASH,
             *(cell(row, column) for column in board.columns),
-            row.state.upper() if row.state != "done" else f"{row.seeds_done}/{row.seeds}" if row.seeds else DASH,
         ]
         for row in (*board.rows, *board.references)
     ]
-    titles = [f"{column.title}{_unit(column)} {column.arrow}" for column in board.columns]
-    headers = ["method", "mean rank", *titles, "seeds"]
+    headers = ["Method", "Seeds", "Mean rank", *(f"{column.head} {column.arrow}" for column in board.columns)]
     return pd.DataFrame(rows, columns=headers).to_markdown(index=False, disable_numparse=True)
-
-
-def _unit(column: Column) -> str:
-    return " (MB)" if column.unit == "MB" else ""
 
 
 def _name(row: Row) -> str:
@@ -173,7 +175,7 @@ def _markdown_notes(board: Board) -> str:
         f"- {plain(n.label)}{'' if n.seed is None else f' (seed {n.seed})'}: {plain(n.flag)}: {plain(n.reason)}"
         for n in board.notes
     ]
-    return "\n".join([notes[0], "", *notes[1:]]).rstrip()
+    return "\n".join([notes[0], "", *notes[1:]]).strip()
 
 
 def plain(words: object) -> str:

@@ -32,7 +32,7 @@ def tradeoff(board: Board, looks: Looks) -> Drawing | None:
             for ax, cost in zip(line, costs, strict=True):
                 front = _panel(ax, cost, score, rows, board.references, looks, name=cost is costs[-1])
                 fronts.append(f"{score.title} and {cost.title.lower()}: {listed(front)}")
-            line[0].set_ylabel(f"{score.title} {score.arrow}")
+            line[0].set_ylabel(f"{score.head} {score.arrow}")
         for ax, cost in zip(axes[-1], costs, strict=True):
             unit = f" ({cost.unit}, log)" if cost.unit not in ("", "1/s") else " (log)"  # "img/s" says it already
             ax.set_xlabel(f"{cost.title}{unit} {cost.arrow}")

@@ -89,7 +89,8 @@ def _score(row: Row, column: Column) -> tuple[str, str]:
     summary = row.cells[column.name]
     assert summary is not None  # a row is best only where it has a mean
     spread = "" if summary.half_width is None else f" ± {number(column, summary.half_width)}"
-    return column.title, f"{number(column, summary.mean)}{spread}, n = {summary.n}"
+    unit = f" {column.unit}" if column.unit else ""
+    return column.title, f"{number(column, summary.mean)}{spread}{unit}, n = {summary.n}"
 
 
 def certainty(board: Board) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 from i2ibench.data.images import evenly_spaced
 from i2ibench.data.recipes import recipes
 from i2ibench.disk import read_json, write_json
-from i2ibench.metrics.catalog import METRICS
+from i2ibench.metrics.catalog import METRICS, headed
 from i2ibench.metrics.protocol import titled
 from i2ibench.report import grids
-from i2ibench.report.tables import plain
+from i2ibench.report.tables import decimal, plain
 from i2ibench.show_scores import shared, short
 from i2ibench.store import Trial
 from i2ibench.use.packed import OWN_METHOD, Config
@@ -145,11 +145,13 @@ def _scores(scores: list[dict[str, Any]]) -> list[str]:
         ]
         for name, value in found["values"].items():
             arrow = "↑" if METRICS[name].higher_is_better else "↓"
-            title = f"{titled(name, stamp['metrics'][name])} {arrow}"
+            title = f"{headed(titled(name, stamp['metrics'][name]), METRICS[name].unit)} {arrow}"
             reach = found.get("intervals", {}).get(name) or {}
             known = reach.get("low") is not None and reach.get("high") is not None
-            interval = f"{reach['low']:.4g} to {reach['high']:.4g} ({reach.get('kind', '')})" if known else ""
-            number = "–" if value is None else f"{value:.5g}"
+            places = METRICS[name].places(*() if value is None else [value])
+            interval = " to ".join(decimal(reach[end], places) for end in ("low", "high")) if known else ""
+            interval += f" ({reach.get('kind', '')})" if known else ""
+            number = "–" if value is None else decimal(value, places)
             lines.append(f"| {plain(title)} | {number} | {plain(interval)} |")
         lines.append("")
         for names, facts in shared(stamp["metrics"]):

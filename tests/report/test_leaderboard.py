@@ -33,7 +33,7 @@ def test_best_mean_rank_stands_first_whatever_the_order_of_the_file(benchmark: A
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(-0.0002, "0.000"), (0.0, "0.000"), (-0.0006, "-0.001"), (float("nan"), "nan"), (2.0, "2.000")]
+    ("value", "shown"), [(-0.0002, "0.000"), (0.0, "0.000"), (-0.0006, "−0.001"), (float("nan"), "nan"), (2.0, "2.000")]
 )
 def test_a_score_of_nothing_has_no_sign(value: float, shown: str) -> None:
     """KID is unbiased, so that it is below 0 as often as above where there is no difference."""

@@ -66,7 +66,7 @@ def test_the_card_says_what_it_is(packs: Path, store: Path) -> None:
         "AtoB, BtoA",
         "AtoB: multiples of 2; BtoA: multiples of 2",
         "SSIM ↑",
-        "PSNR ↑",
+        "PSNR (dB) ↑",
         "offline",
         "Huang et al.",
         "MIT",
