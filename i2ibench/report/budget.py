@@ -37,10 +37,10 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
         drawing = figure(11, 6.4)
         axes = drawing.subplots(2, len(columns), squeeze=False, sharey="col")
         for across, column in zip(axes.T, columns, strict=True):
-            _panel(across[0], column, lines, "training steps", looks)
-            _panel(across[1], column, [_by_time(line) for line in lines], "training time (s)", looks)
+            _panel(across[0], column, lines, "training steps (log)", looks)
+            _panel(across[1], column, [_by_time(line) for line in lines], "training time (s, log)", looks)
         legend_above(drawing, axes[0, 0], 4)
-    names = [f"{line[0][1].method} ({', '.join(f'{steps:,.0f}' for steps, _ in line)} steps)" for line in lines]
+    names = [f"{_name(line)} ({', '.join(f'{steps:,.0f}' for steps, _ in line)} steps)" for line in lines]
     return Drawing(
         f"budget-{board.slug}",
         "Score against budget",
@@ -72,7 +72,7 @@ def images(board: Board, boards: Sequence[Board], plan: Plan, looks: Looks) -> D
         drawing = figure(11, 3.7)
         axes = drawing.subplots(1, len(columns), squeeze=False)[0]
         for ax, column in zip(axes, columns, strict=True):
-            _panel(ax, column, lines, "training images", looks)
+            _panel(ax, column, lines, "training images (log)", looks)
             reference_lines(ax, column, board.references, named=True)
             ax.set_ylabel("")
         legend_above(drawing, axes[0])
@@ -128,11 +128,17 @@ def _family(board: Board, boards: Sequence[Board], plan: Plan) -> list[tuple[flo
     return sorted(family, key=lambda member: member[0])
 
 
-def _panel(ax: Axes, column: Column, lines: Sequence[Line], unit: str, looks: Looks) -> None:
+def _name(line: Line) -> str:
+    """The words that the labels of all its rows have, or else their method's name."""
+    labels = [row.label.split() for _, row in line]
+    return " ".join(word for word in labels[0] if all(word in label for label in labels)) or line[0][1].method
+
+
+def _panel(ax: Axes, column: Column, lines: Sequence[Line], along: str, looks: Looks) -> None:
     seen: list[float] = []
     for line in lines:
         if line:
-            seen += joined_rows(ax, column, line, shorten(line[0][1].label), looks)
+            seen += joined_rows(ax, column, line, shorten(_name(line)), looks)
     if seen:
         log_axis(ax.xaxis, "{:g}".format, min(seen), max(seen))
-    ax.set(title=f"{column.head} {column.arrow}", xlabel=unit, ylabel=column.direction)
+    ax.set(title=f"{column.head} {column.arrow}", xlabel=along, ylabel=column.direction)

@@ -26,6 +26,7 @@ from i2ibench.report.drawing import (
 from i2ibench.report.style import RULE, TERM_COLOURS, Looks, figure, house
 
 PLAYER_STYLES = ("-", "--", ":", "-.")
+PLAYER_DOTS = ("o", "x", "^", "+")  # where there is no line to see, of one point
 PANELS = 8  # methods with learning curves, a panel each: more make a figure that nobody reads, and take seconds to draw
 CURVE_POINTS = 200  # per curve: more cannot be told apart, and makes the SVG heavy
 
@@ -54,12 +55,13 @@ def curves(board: Board, points: pd.DataFrame, looks: Looks) -> Drawing | None:
 
 
 def _curve_panel(ax: Axes, label: str, points: pd.DataFrame, looks: Looks) -> None:
-    players = sorted(points["player"].unique(), key=lambda player: player != "generator")  # whoever moves first
+    # Generators first, whoever moves first: the same line in all panels.
+    players = sorted(points["player"].unique(), key=lambda player: "discriminator" in player)
     for i, player in enumerate(players):
         for j, (term, group) in enumerate(points[points["player"] == player].groupby("term", sort=False)):
             table = _smooth(group.pivot_table(index="step", columns="seed", values="value"))
             colour, style = TERM_COLOURS[j % len(TERM_COLOURS)], PLAYER_STYLES[i % len(PLAYER_STYLES)]
-            dot = "." if len(table) == 1 else None  # of one point there is no line to see
+            dot = PLAYER_DOTS[i % len(PLAYER_DOTS)] if len(table) == 1 else None
             ax.plot(
                 table.index, table.mean(axis=1), color=colour, linestyle=style, marker=dot, linewidth=1.5,
                 label=f"{player}: {term}",
@@ -68,11 +70,13 @@ def _curve_panel(ax: Axes, label: str, points: pd.DataFrame, looks: Looks) -> No
                 ax.fill_between(
                     table.index, table.min(axis=1), table.max(axis=1), color=colour, alpha=0.15, linewidth=0
                 )
-    if (points["value"] > 0).all():
+    positive = (points["value"] > 0).all()
+    ax.set_ylabel("loss (log)" if positive else "loss")
+    if positive:
         log_axis(ax.yaxis, "{:g}".format, points["value"].min(), points["value"].max())
     ax.set_title(shorten(label, 40), x=0.05)
     ax.plot(0.018, 1.075, marker="s", markersize=8, color=looks.colours[label], transform=ax.transAxes, clip_on=False)
-    ax.margins(x=0.01)
+    ax.set_xlim(0, 1.03 * points["step"].max())
     _time_axes(ax, points)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.04), fontsize=8, handlelength=1.8, labelspacing=0.25)
 
@@ -93,6 +97,7 @@ def _time_axes(ax: Axes, points: pd.DataFrame) -> None:
     for i, (title, factor) in enumerate(scales, 1):
         axis = ax.secondary_xaxis(-0.22 * i, functions=(_times(factor), _times(1 / factor)))
         axis.set_xlabel(title, labelpad=1)
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.spines["bottom"].set_color(RULE)
 
 

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.style import MUTED, REFERENCE_COLOUR, Looks, house
@@ -72,19 +72,18 @@ def left_out(board: Board, shown: int = SHOWN) -> str:
 
 
 def log_axis(axis: Axis, text: Callable[[float], str], low: float, high: float) -> None:
-    """A logarithmic axis with ticks that can be read: decades alone where there are many, 1-2-5 steps where few."""
+    """A logarithmic axis with ticks that can be read: as few to a decade as there are decades, even ones within one."""
     if high < 1.02 * low:  # one value: a scale has nothing to say
         axis.set_major_locator(FixedLocator([low]))
         axis.set_major_formatter(lambda value, _: text(float(f"{value:.3g}")))
         return
     axis._set_axes_scale("log")  # type: ignore[attr-defined]
     if high / low > 4:
-        axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 300 else (1.0, 2.0, 5.0)))
+        few = (1.0,) if high / low > 300 else (1.0, 3.0) if high / low > 12 else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=few))
     else:
-        unit = 10.0 ** math.floor(math.log10(low))
-        whole = (digit * unit for digit in (*range(1, 10), *range(10, 50, 10)))
-        ticks = [tick for tick in whole if 0.9 * low <= tick <= 1.1 * high]
-        axis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 4)] if ticks else [low]))
+        ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
+        axis.set_major_locator(FixedLocator([tick for tick in ticks if 0.9 * low <= tick <= 1.1 * high]))
     axis.set_major_formatter(lambda value, _: text(value))
     axis.set_minor_locator(NullLocator())
 

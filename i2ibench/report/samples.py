@@ -90,7 +90,7 @@ def _lpips(plan: Plan, store: Store, spec: TrialSpec, count: int) -> np.ndarray 
 
 
 def _value(distances: Mapping[str, np.ndarray], label: str, i: int) -> str:
-    return f"{distances[label][i]:.3f}" if label in distances else ""
+    return f"LPIPS {distances[label][i]:.3f}" if label in distances else ""
 
 
 def choose(distances: Mapping[str, np.ndarray], count: int, rows: int) -> tuple[list[int], list[str]]:

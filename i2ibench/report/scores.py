@@ -196,7 +196,7 @@ def _agreement_panel(
             ax.plot(
                 x, y, linestyle="none", marker=hollow.get(row.label, looks.markers[row.label]), markersize=9,
                 color="white" if row.reference else colour, markeredgecolor=colour if row.reference else "white",
-                label=shorten(row.label), zorder=2 if row.reference else 3,
+                label=shorten(row.label), zorder=2 if row.reference else 3, alpha=0.8,
             )  # fmt: skip
     verdict = f"ρ = {rho[0]:.2f}, n = {rho[1]}" if math.isfinite(rho[0]) else f"n = {rho[1]}"
     ax.set(title=f"{a.title} and {b.title}: {verdict}", xlabel=f"{a.head} {a.arrow}", ylabel=f"{b.head} {b.arrow}")
@@ -209,8 +209,8 @@ def _correlations(ax: Axes, columns: Sequence[Column], means: Mapping[str, np.nd
         [[rank_correlation(means[a.name], means[b.name])[0] for b in columns] for a in columns], titles, titles
     )
     sns.heatmap(
-        table, ax=ax, vmin=-1, vmax=1, cmap="vlag_r", annot=len(columns) < 10, fmt=".2f", linewidths=1.5, square=False,
-        cbar=False, annot_kws={"size": 9}, xticklabels=titles, yticklabels=titles,
+        table, ax=ax, vmin=-1.6, vmax=1.6, cmap="vlag_r", annot=len(columns) < 10, fmt=".2f", linewidths=1.5,
+        square=False, cbar=False, annot_kws={"size": 9, "color": INK}, xticklabels=titles, yticklabels=titles,
     )  # fmt: skip
     ax.set_title("Rank correlation of all scores")
     ax.tick_params(labelsize=8.5)

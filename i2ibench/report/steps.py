@@ -66,10 +66,11 @@ def steps(board: Board, plan: Plan, looks: Looks) -> Drawing | None:
                 seen = [
                     x for line in lines for x in joined_rows(ax, column, line.against(time), shorten(line.name), looks)
                 ]
-                if seen and min(seen) > 0:
+                if logarithmic := bool(seen) and min(seen) > 0:
                     log_axis(ax.xaxis, "{:g}".format, min(seen), max(seen))
                 reference_lines(ax, column, board.references, named=column is columns[-1])
-                ax.set(title=f"{column.head} {column.arrow}", xlabel=title, ylabel=column.direction)
+                along = f"{title} (log)" if logarithmic else title
+                ax.set(title=f"{column.head} {column.arrow}", xlabel=along, ylabel=column.direction)
         legend_above(drawing, axes[0, 0], 4)
     names = [f"{line.name} ({line.key} {', '.join(f'{value:g}' for value in line.rows)})" for line in lines]
     return Drawing(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.drawing import Drawing, left_out, legend_above, listed, log_axis, reference_lines, shorten, top
@@ -61,7 +62,7 @@ def _panel(
     signs = np.array([-1 if cost.higher_is_better else 1, -1 if score.higher_is_better else 1])
     best = pareto(points * signs)
     order = [i for i in np.argsort(points[:, 0] * signs[0], kind="stable") if best[i]]
-    ax.step(*points[order].T, where="post", color="#b4bac4", linewidth=2.5, zorder=1)
+    _front(ax, points[order], signs)
     for i, row in enumerate(kept):
         x, y = row.cells[cost.name], row.cells[score.name]
         assert x is not None
@@ -71,6 +72,15 @@ def _panel(
     log_axis(ax.xaxis, _amount, float(points[:, 0].min()), float(points[:, 0].max()))
     ax.margins(0.12)
     return [kept[i].label for i in order]
+
+
+def _front(ax: Axes, points: np.ndarray, signs: np.ndarray) -> None:
+    """What no method of the front is beaten by, as steps from the one edge to the other: far beyond what is shown."""
+    (first_x, _), (_, last_y) = points[0], points[-1]
+    far_x, far_y = points[0, 0] * 1e6 ** signs[0], points[0, 1] + 1e6 * signs[1] * abs(points[0, 1])
+    xs, ys = [first_x, *points[:, 0], far_x], [far_y, *points[:, 1], last_y]
+    # An artist and no plot: the axes should not grow to its ends.
+    ax.add_artist(Line2D(xs, ys, drawstyle="steps-post", color="#b4bac4", linewidth=2.5, zorder=1))
 
 
 def _point(ax: Axes, row: Row, x: Summary, y: Summary, on_front: bool, looks: Looks) -> None:
