@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from i2ibench.record import Recorded
 if TYPE_CHECKING:
     from i2ibench.joint import Joint
     from i2ibench.plan import Plan
-    from i2ibench.report.board import Board
+    from i2ibench.report.board import Board, Column
     from i2ibench.spec import TrialSpec
     from i2ibench.statistics import Comparison
     from i2ibench.store import Store
@@ -31,7 +32,7 @@ class Difference:
     """A setting, package or piece of hardware that is not the same in all runs."""
 
     what: str
-    where: str  # the rows that it is of; "" for all that the runs share
+    where: str  # the rows that it is of; "all shared", or "" where it is of none
     values: tuple[str, ...]  # one for each run
 
 
@@ -41,7 +42,7 @@ class Change:
 
     data: str
     comparison: Comparison
-    title: str
+    column: Column
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _scores(board: Board, joint: Joint) -> Iterator[Change]:
         values = {label: of[column.name] for label, of in found.items() if column.name in of}
         scored = [(a, b) for a, b in pairs if a in scores and b in scores]
         for one in statistics.compare(column.name, scores, values, column.higher_is_better, scored):
-            yield Change(board.data, one, column.title)
+            yield Change(board.data, one, column)
 
 
 def _rows(plans: Sequence[Plan]) -> Iterator[Difference]:
@@ -120,6 +121,10 @@ def _rows(plans: Sequence[Plan]) -> Iterator[Difference]:
     kinds = {
         "rows": [dict.fromkeys(spec.label for spec in plan.trials) for plan in plans],
         "data sets": [dict.fromkeys(plan.data) for plan in plans],
+        "scores": [
+            dict.fromkeys(plan.protocol.title(name) for data in plan.data.values() for name in data.metrics)
+            for plan in plans
+        ],
         "seeds": [dict.fromkeys(str(spec.seed) for spec in plan.trials if not spec.reference) for plan in plans],
     }
     for what, found in kinds.items():
@@ -149,7 +154,7 @@ def _settings(plans: Sequence[Plan], twins: Mapping[str, Sequence[str]]) -> Iter
             what = "code or data of the training (by its hash)" if apart else "trained anew (same settings and code)"
             found.setdefault((what, ids), []).append(label)
     for (key, values), labels in found.items():
-        yield Difference(key, "" if len(labels) == len(twins) else ", ".join(labels), values)
+        yield Difference(key, "all shared" if len(labels) == len(twins) else ", ".join(labels), values)
 
 
 def _told(spec: TrialSpec) -> dict[str, str]:
@@ -173,8 +178,13 @@ def _surroundings(runs: Sequence[tuple[Plan, Store]]) -> Iterator[Difference]:
         values = [sorted(each.get(key, {})) for each in found]
         if key in BY_CHANCE or all(value == values[0] for value in values) or not all(found):
             continue
-        said = [_long(value) if key in LONG else ", ".join(value) for value in values]
+        said = [_long(value) if key in LONG else ", ".join(map(_abridged, value)) for value in values]
         yield Difference(key, "", tuple(value or NONE for value in said))
+
+
+def _abridged(value: str) -> str:
+    """A revision by its beginning, as git itself says it."""
+    return value[:10] if re.fullmatch("[0-9a-f]{40}", value) else value
 
 
 def _long(values: Sequence[Any]) -> str:

@@ -124,7 +124,7 @@ def test_the_command_writes_one_page_and_says_what_changed(file: Write, tmp_path
     said = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["compare", *map(str, files), "--to", str(tmp_path / "again")])
     assert said.exit_code == 0
     assert "is better" in said.output
-    assert [(one.what, one.where, one.values) for one in compared.differences] == [("params.lr", "", ("0.1", "0.2"))]
+    assert [(one.what, one.where, one.values) for one in compared.differences] == [("params.lr", "all shared", ("0.1", "0.2"))]
     said = page.read_text(encoding="utf-8")
     assert "What changed" in said
     assert "holds no images" not in said
