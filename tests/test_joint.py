@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,10 +125,20 @@ def test_the_command_writes_one_page_and_says_what_changed(file: Write, tmp_path
     said = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["compare", *map(str, files), "--to", str(tmp_path / "again")])
     assert said.exit_code == 0
     assert "is better" in said.output
-    assert [(one.what, one.where, one.values) for one in compared.differences] == [("params.lr", "all shared", ("0.1", "0.2"))]
+    assert [(one.what, one.where, one.values) for one in compared.differences] == [
+        ("params.lr", "all shared", ("0.1", "0.2"))
+    ]
     said = page.read_text(encoding="utf-8")
     assert "What changed" in said
     assert "holds no images" not in said
+
+
+def test_scores_that_one_run_lacks_are_named(file: Write) -> None:
+    runs = [benchmark.load(file("old", 0.1)), benchmark.load(file("new", 0.2))]
+    plan, store = runs[1]
+    fewer = {label: replace(data, metrics=("psnr",)) for label, data in plan.data.items()}
+    found = changes.find([runs[0], (replace(plan, data=fewer), store)], joint.join(runs), [])
+    assert ("scores that not all have", ("SSIM", "–")) in [(one.what, one.values) for one in found.differences]
 
 
 def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_their_costs(

@@ -57,3 +57,11 @@ def test_rows_that_differ_in_steps_alone_are_joined(benchmark: Any) -> None:
     assert drawing.alt.endswith("against training steps and time: pix2pix (500, 900 steps).")
     joined = [line for line in drawing.figure.axes[0].get_lines() if len(line.get_xdata()) > 1]
     assert [list(line.get_xdata()) for line in joined] == [[500, 900]]
+
+
+def test_a_line_is_named_by_the_words_that_its_rows_share(benchmark: Any) -> None:
+    for label in ("VAE (old)", "VAE (new)", "wide", "narrow"):
+        benchmark.method(label, 0.5)
+    rows = {row.label: row for row in boards(benchmark)[0].rows}
+    assert budget._name([(20.0, rows["VAE (new)"]), (60.0, rows["VAE (old)"])]) == "VAE"
+    assert budget._name([(20.0, rows["wide"]), (60.0, rows["narrow"])]) == "wide", "the method of the first"

@@ -76,7 +76,7 @@ def test_a_loss_of_one_point_is_a_dot(board: Board) -> None:
     drawing = curves.curves(board, table, Looks(["pix2pix", "VAE"], ["copy", "oracle"]))
     assert drawing is not None
     marks = {line.get_label(): line.get_marker() for line in drawing.figure.axes[0].get_lines()}
-    assert (marks["generator: gan"], marks["generator: l1"]) == (".", "None")
+    assert (marks["generator: gan"], marks["generator: l1"]) == ("o", "None")
 
 
 def test_a_legend_fills_its_lines_evenly() -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from i2ibench import frames
+from i2ibench.metrics.catalog import METRICS, headed
 from i2ibench.report import leaderboard, tables, words
 from i2ibench.report.board import Board, Column
 from i2ibench.statistics import summarise
@@ -134,11 +135,14 @@ def test_costs_read_well(name: str, unit: str, value: float, text: str) -> None:
 
 
 def test_a_column_shows_three_digits_of_its_smallest_mean() -> None:
-    assert leaderboard._decimals(pd.Series([0.00531, 0.21])) == 5
-    assert leaderboard._decimals(pd.Series([42.5, 190.0])) == 1
-    assert leaderboard._decimals(pd.Series([420.0, 190.0])) == 0
-    assert leaderboard._decimals(pd.Series([1e-9])) == 5
-    assert leaderboard._decimals(pd.Series([], dtype=float)) == 3
+    fid = METRICS["fid"]
+    assert fid.places(0.00531, 0.21) == 5
+    assert fid.places(42.5, 190.0, float("nan")) == 1
+    assert fid.places(420.0, 190.0) == 0
+    assert fid.places(1e-9) == 5
+    assert fid.places() == fid.places(0.0) == 3
+    assert METRICS["psnr"].places(15.5) == 2
+    assert [headed("PSNR", "dB"), headed("Training", "s"), headed("FID", "")] == ["PSNR (dB)", "Training", "FID"]
 
 
 def test_csv_holds_mean_spread_and_n(report: Path) -> None:

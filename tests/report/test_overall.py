@@ -102,7 +102,7 @@ def test_those_that_are_level_share_a_place_and_the_lead() -> None:
     assert [one.label for one in made.first] == ["x", "y"]
     assert [words.position(place, places) for place in places] == ["1", "1", "3", "–"]
     *_, header, _, x, _, z, w = tables.to_markdown("name", [], made).splitlines()
-    assert [part.strip() for part in header.strip("|").split("|")] == ["method", "mean place", "first on", "one", "two"]
+    assert [part.strip() for part in header.strip("|").split("|")] == ["Method", "Mean place", "First on", "one", "two"]
     assert [part.strip() for part in x.strip("|").split("|")] == ["x", "1.5", "1", "1", "2"]
     assert w.strip("| ").split()[-1] == "–"
     assert "z\\|z" in z

@@ -71,7 +71,7 @@ def test_the_figure_shows_each_score_against_steps_and_time(several: Any, tmp_pa
     assert {"Palette", "BBDM eta=0.0", "BBDM eta=1.0"} <= set(drawn)
     assert drawn["Palette"].get_xdata() == pytest.approx([4, 16, 50])
     assert drawn["Palette"].get_ydata() == pytest.approx([0.1025 + 0.2 / n for n in (4, 16, 50)])
-    assert {ax.get_xlabel() for ax in lower} == {"seconds per image"}
+    assert {ax.get_xlabel() for ax in lower} == {"seconds per image (log)"}
     drawing.save(tmp_path)
     assert np.asarray(Image.open(tmp_path / f"{drawing.name}.png")).std() > 5
     assert (tmp_path / f"{drawing.name}.svg").exists()
