@@ -42,7 +42,7 @@ def test_the_fonts_of_a_pdf_are_such_as_conferences_take(report: Path) -> None:
 
 def notes(drawing: Drawing) -> list[str]:
     """What stands below the images of a grid."""
-    return [text.get_text() for text in drawing.figure.texts if re.fullmatch(r"0\.\d{3}", text.get_text())]
+    return [text.get_text() for text in drawing.figure.texts if re.fullmatch(r"LPIPS 0\.\d{3}", text.get_text())]
 
 
 def greys(drawing: Drawing) -> list[int]:
@@ -141,7 +141,7 @@ def test_an_output_and_the_lpips_below_it_are_of_one_trial(benchmark: Any, secon
     (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     drawing = samples.grid(board, benchmark.plan, benchmark.store, glyphs, Looks(["one"], []))
     assert drawing is not None
-    assert set(notes(drawing)) == ({"0.200"} if second_is_scored else set())
+    assert set(notes(drawing)) == ({"LPIPS 0.200"} if second_is_scored else set())
     assert greys(drawing) == [200 if second_is_scored else 60]
 
 
