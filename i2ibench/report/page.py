@@ -18,7 +18,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from i2ibench import __version__, costs, frames
-from i2ibench.metrics.catalog import headed
+from i2ibench.metrics.catalog import METRICS, headed
 from i2ibench.report import significance, words
 from i2ibench.report.board import Board
 from i2ibench.report.drawing import Saved, listed
@@ -106,7 +106,7 @@ def render(
         trials=sum(row.seeds for board in boards for row in (*board.rows, *board.references)),
         images=sources.images,
         fingerprints={label: data.fingerprint for label, data in plan.data.items()},
-        warnings={data: stamp["warnings"] for data, stamp in stamps.items()},
+        warnings=_warnings(boards, stamps),
         stamps={data: flat(stamp) for data, stamp in stamps.items()},
         diffs=provenance.pop("git.diff", {}),
         provenance=provenance,
@@ -116,6 +116,12 @@ def render(
         file=Path(plan.file).name,
         command=command or f"i2ibench report {shlex.quote(frames.shown(Path(plan.file)))}",
     )
+
+
+def _warnings(boards: Sequence[Board], stamps: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What the stamps warn of, which is all of scores over a network's features, on the boards that have such."""
+    looking = [board.data for board in boards if any(METRICS[c.name].network == "extractor" for c in board.scores)]
+    return {data: stamps[data]["warnings"] for data in looking if data in stamps}
 
 
 @cache

@@ -119,6 +119,13 @@ def test_protocol_provenance_and_yaml_are_there(html: str) -> None:
     assert re.search(r"wall clock of all trainings, added up\d+\.\d min", text)
 
 
+def test_a_warning_of_features_stands_where_such_scores_do(benchmark: Any, tmp_path: Path) -> None:
+    benchmark.finish(benchmark.spec("vae", 0), {"fid": 9.0, "ssim": 0.5})
+    data = replace(benchmark.plan.data["glyphs"], metrics=("ssim",))
+    benchmark.plan = replace(benchmark.plan, data={"glyphs": data})
+    assert '<p class="caution">FID is' not in benchmark.write(tmp_path / "report").read_text()
+
+
 def test_oracle_explains_its_dashes(finished: Any) -> None:
     (board,) = leaderboard.build(frames.frame(finished.plan, finished.store), finished.plan)
     cell = wording.cell(board.references[1], next(column for column in board.columns if column.name == "ssim"))
