@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,17 @@ class Row:
     method: type[Method]
     params: Any
     preset: Mapping[str, Any]  # the training settings of its preset
+    start: initial.Start | None  # the file of weights that it begins with, if it names one
 
     @property
     def name(self) -> str:
         """Of the method: a registered one, or a file's path as it stands in the benchmark file."""
         return str(self.entry.keys.method or self.entry.key)
+
+    @cached_property
+    def code(self) -> str:
+        """A hash of what the method's files do."""
+        return sources.digest(self.method)
 
     def goes_back(self, data: DataPlan) -> bool:
         """Whether `direction: BtoA` is served by going back: a method that goes both ways is trained from A to B."""
@@ -91,7 +98,7 @@ def spec(
         group=row.group(data),
         init_from=start,
         freeze=entry.keys.freeze,
-        code=sources.digest(method),
+        code=row.code,
     )
 
 
@@ -101,7 +108,7 @@ def _learned(row: Row, data: DataPlan, training: Training, seed: int, start: ini
     learned_from = source_params | ({"direction": "AtoB"} if row.goes_back(data) else {})
     settings = {key: value for key, value in training.model_dump(mode="json").items() if key not in BOOKKEEPING}
     told = {
-        "method": sources.digest(method),
+        "method": row.code,
         "params": {
             key: value for key, value in row.params.model_dump(mode="json").items() if key not in method.sampling
         },

@@ -162,7 +162,7 @@ class Monitor(AbstractContextManager["Monitor"]):
             self._live.start()
         else:
             if self._features:
-                self._console.print(self._features_line(), highlight=False, markup=False, soft_wrap=True)
+                say(self._console, self._features_line())
             self._thread = threading.Thread(target=self._talk, daemon=True)
             self._thread.start()
         return self

@@ -122,7 +122,7 @@ def make(config: Config, protocol: str | None = None) -> Plan:
 def _row(config: Config, entry: Entry) -> Row:
     method = _method_class(config, entry)
     _check_start(config, entry, method)
-    return Row(entry, method, *_params(config, entry, method))
+    return Row(entry, method, *_params(config, entry, method), initial.of_file(config, entry, config.base))
 
 
 def _trials(
@@ -130,7 +130,6 @@ def _trials(
 ) -> list[TrialSpec] | Skip:
     """The trials of a row on one data set, one for each seed; or why there are none."""
     entry, method = row.entry, row.method
-    from_file = initial.of_file(config, entry, config.base)
     seeds = config.header.seeds if method.seeded else config.header.seeds[:1]
     why = _unsuited(method, data.source) or initial.hindrance(config, entry, data.label, seeds[0], planned)
     if why:
@@ -148,7 +147,7 @@ def _trials(
         (entry.keys.resources, (*entry.path, "resources")),
         document=config.document,
     )
-    starts = {seed: from_file or initial.of_trial(entry, data.label, seed, planned) for seed in seeds}
+    starts = {seed: row.start or initial.of_trial(entry, data.label, seed, planned) for seed in seeds}
     return [identity.spec(config, row, data, settings, resources, seed, starts[seed]) for seed in seeds]
 
 

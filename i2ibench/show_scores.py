@@ -13,8 +13,7 @@ from rich.text import Text
 
 from i2ibench import scoring, show_assets
 from i2ibench.columns import Columns
-from i2ibench.metrics.catalog import METRICS, headed
-from i2ibench.report.tables import decimal
+from i2ibench.metrics.catalog import METRICS, decimal, headed
 from i2ibench.terminal import progress
 
 if TYPE_CHECKING:

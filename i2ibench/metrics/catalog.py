@@ -50,6 +50,11 @@ def headed(title: str, unit: str) -> str:
     return title if unit in ("", "s", "1/s") else f"{title} ({unit})"
 
 
+def decimal(value: float, places: int) -> str:
+    """A number with a true minus, and none before a zero: -0.0 + 0.0 is 0.0."""
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
+
+
 LPIPS_SMALLEST = {"alex": 31, "vgg": 16}  # edge in pixels below which nothing is left after the pooling layers
 SSIM_WINDOW = 11  # pixels: a Gaussian of sigma 1.5 cut off at 3.5 sigma
 MS_SSIM_SMALLEST = (SSIM_WINDOW - 1) * 2**4 + 1  # the window must fit into the image that was halved four times

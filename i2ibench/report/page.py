@@ -18,13 +18,13 @@ from markupsafe import Markup
 from PIL import Image
 
 from i2ibench import __version__, costs, frames
-from i2ibench.metrics.catalog import METRICS, headed
+from i2ibench.metrics.catalog import METRICS, decimal, headed
 from i2ibench.report import significance, words
 from i2ibench.report.board import Board
 from i2ibench.report.drawing import Saved, listed
 from i2ibench.report.overall import Overall
 from i2ibench.report.style import Looks
-from i2ibench.report.tables import DASH, amount, decimal, duration, number, ranking_note
+from i2ibench.report.tables import DASH, amount, duration, number, ranking_note
 from i2ibench.study import words as human
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from i2ibench.plan import Plan
 
 FILE = Path(__file__).with_name("published.yaml")
-# Keys of an entry.
 PAPERS = {"extractor": "inception-v3-compat", "lpips": "alex"}  # the networks of published FID and LPIPS
 
 

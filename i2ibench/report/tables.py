@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 
 import pandas as pd
 
+from i2ibench.metrics.catalog import decimal
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.drawing import listed
 from i2ibench.report.overall import Overall
@@ -22,11 +23,6 @@ def number(column: Column, value: float) -> str:
     if column.kind == "score":
         return decimal(value, column.decimals)
     return amount(column.name, column.unit, value)
-
-
-def decimal(value: float, places: int) -> str:
-    """A number with a true minus, and none before a zero: -0.0 + 0.0 is 0.0."""
-    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
 
 
 def amount(cost: str, unit: str, value: float) -> str:

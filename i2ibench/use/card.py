@@ -11,10 +11,10 @@ import numpy as np
 from i2ibench.data.images import evenly_spaced
 from i2ibench.data.recipes import recipes
 from i2ibench.disk import read_json, write_json
-from i2ibench.metrics.catalog import METRICS, headed
+from i2ibench.metrics.catalog import METRICS, decimal, headed
 from i2ibench.metrics.protocol import titled
 from i2ibench.report import grids
-from i2ibench.report.tables import decimal, plain
+from i2ibench.report.tables import plain
 from i2ibench.show_scores import shared, short
 from i2ibench.store import Trial
 from i2ibench.use.packed import OWN_METHOD, Config

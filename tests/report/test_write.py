@@ -34,7 +34,9 @@ SCORES = {"fid": 9.0, "kid": 0.1, "lpips": 0.15, "ssim": 0.5, "psnr": 10.0}
 
 
 def test_the_fonts_of_a_pdf_are_such_as_conferences_take(report: Path) -> None:
-    for file in (report / "figures").glob("*.pdf"):
+    files = list((report / "figures").glob("*.pdf"))
+    assert files
+    for file in files:
         content = file.read_bytes()
         assert b"/Subtype /Type3" not in content
         assert b"/Subtype /TrueType" in content or b"/CIDFontType2" in content, file.name
