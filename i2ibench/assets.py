@@ -20,11 +20,9 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Literal
 
-from filelock import FileLock
-
-from i2ibench import downloads
 from i2ibench.disk import atomic_write, sha256_of
 from i2ibench.errors import AssetError, absent, did_you_mean
+from i2ibench.lazy import downloads, filelock
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -284,7 +282,7 @@ def _writing(file: str) -> Iterator[None]:
 def _cache_lock(file: str) -> Iterator[None]:
     with _writing(file):
         cache_dir().mkdir(parents=True, exist_ok=True)
-        lock = FileLock(cache_dir() / ".lock")
+        lock = filelock.FileLock(cache_dir() / ".lock")
         lock.acquire()
     try:
         yield

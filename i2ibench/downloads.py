@@ -21,6 +21,7 @@ from typing import Any
 from i2ibench.lazy import np
 
 TIMEOUT_SECONDS = 10.0  # without a byte
+HEADERS = {"User-Agent": "i2ibench"}
 CONVOLUTIONS = {  # position of each convolution in torchvision's `features`
     "AlexNet_0": (0, 3, 6, 8, 10),
     "VGG16_0": (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
@@ -81,7 +82,7 @@ def from_url(url: str, part: Path, size: int, progress: Callable[[int, int], Non
     done = part.stat().st_size if part.exists() else 0
     if done == size:
         return part
-    headers = {"User-Agent": "i2ibench"}
+    headers = dict(HEADERS)
     if done:
         headers |= {"Range": f"bytes={done}-", "If-Range": tag.read_text(encoding="utf-8")}
     try:
@@ -118,6 +119,24 @@ def from_url(url: str, part: Path, size: int, progress: Callable[[int, int], Non
         onward = "; the next try goes on from there" if tag.exists() else ""
         raise DownloadError(f"the connection broke off after {done / 1e6:.1f} of {size / 1e6:.1f} MB{onward}")
     return part
+
+
+def size_of(url: str) -> int:
+    """How many bytes a server says that its file has: from the answer to a request for the first byte.
+
+    Raises:
+        DownloadError: no answer, or one that does not say.
+    """
+    request = urllib.request.Request(url, headers={**HEADERS, "Range": "bytes=0-0"})
+    try:
+        with _network(), urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            of = "Content-Range" if answer.status == 206 else "Content-Length"
+            length = answer.headers.get(of, "").rpartition("/")[2]
+    except _RangeRefused:
+        length = "0"
+    if not length.isdigit() or int(length) == 0:
+        raise DownloadError("the server does not say how large the file is")
+    return int(length)
 
 
 def tag_of(part: Path) -> Path:

@@ -1,4 +1,4 @@
-"""numpy, imported when it is first used: a plan and the help need none of it, and it takes longer than they do."""
+"""Modules that are imported when they are first used: a plan and the help need none of them, and take less time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import filelock
     import numpy as np
+
+    from i2ibench import downloads
 else:
 
-    class _Numpy:
+    class _Module:
+        def __init__(self, name: str) -> None:
+            self._name = name
+
         def __getattr__(self, name: str) -> Any:
-            value = getattr(import_module("numpy"), name)
+            value = getattr(import_module(self._name), name)
             setattr(self, name, value)
             return value
 
-    np = _Numpy()
+    np, filelock, downloads = _Module("numpy"), _Module("filelock"), _Module("i2ibench.downloads")
 
-__all__ = ["np"]
+__all__ = ["downloads", "filelock", "np"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import Annotated, Any
 
@@ -35,6 +36,7 @@ def _options(
 def main() -> None:
     """Entry point: a user's mistake is one line on stderr and exit code 2."""
     gc.set_threshold(50_000)  # to start makes many objects and leaves few to collect: a tenth of the time of `plan`
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it reads all packages' metadata to look for some
     try:
         code = app(
             prog_name="i2ibench", standalone_mode=False

@@ -20,7 +20,7 @@ from i2ibench.data.images import ARRAYS, Images, Progress
 from i2ibench.data.ragged import Ragged
 from i2ibench.disk import sha256_of, write_json
 from i2ibench.errors import DataError, absent
-from i2ibench.lazy import np
+from i2ibench.lazy import filelock, np
 from i2ibench.machine import cores
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ def load(source: Source, cache_dir: Path, progress: Progress | None = None) -> I
     An entry is a folder that appears by one rename, so it is whole or absent; a second builder waits for the first.
     An entry whose files were changed or cut since is built anew. Raises DataError if the images or the cache fail.
     """
-    from filelock import FileLock
-
     fingerprint = source.fingerprint(cache_dir)
     p = source.params
     entry = cache_dir / f"{fingerprint[:24]}-{p.size}-{p.train_size}-{p.fit}-{p.direction}-v{VERSION}"
@@ -45,7 +43,7 @@ def load(source: Source, cache_dir: Path, progress: Progress | None = None) -> I
         return images
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(entry.with_name(entry.name + ".lock")):
+        with filelock.FileLock(entry.with_name(entry.name + ".lock")):
             images = _open(entry, fingerprint)  # perhaps someone else built it while we waited
             if images is None:
                 _build(source, entry, progress)

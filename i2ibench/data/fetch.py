@@ -6,22 +6,18 @@ publisher gives none is recorded at first use, in `data/checksums.json`, and eve
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock
-
-from i2ibench import assets, downloads
+from i2ibench import assets
 from i2ibench.data.recipes import Archive, recipes
 from i2ibench.data.unpack import unpack
 from i2ibench.disk import read_json, sha256_of, write_json
 from i2ibench.errors import DataError, absent, did_you_mean
+from i2ibench.lazy import downloads, filelock
 
 MIRROR = "I2IBENCH_MIRROR"
 DONE = ".complete"  # in the folder of a set that is whole
@@ -64,7 +60,7 @@ def ensure(
         )
     try:
         home(name).parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(home(name).with_name(f"{name}.lock")):
+        with filelock.FileLock(home(name).with_name(f"{name}.lock")):
             if not there(name):
                 _fetch(name, archives, local, say, progress)
     except OSError as error:
@@ -109,7 +105,7 @@ def _get(archive: Archive, local: Path | None, say: Say, progress: Progress) -> 
     url = f"{mirror.rstrip('/')}/{archive.file}" if mirror else archive.url
     part = assets.cache_dir() / "data" / f"{archive.file}.part"
     try:
-        size = archive.size or size_of(url)
+        size = archive.size or downloads.size_of(url)
         free = shutil.disk_usage(part.parent).free
         if size > free:
             raise DataError(
@@ -124,32 +120,11 @@ def _get(archive: Archive, local: Path | None, say: Say, progress: Progress) -> 
         ) from None
 
 
-def size_of(url: str) -> int:
-    """How many bytes a server says that its file has: from the answer to a request for the first byte.
-
-    Raises:
-        DownloadError: no answer, or one that does not say.
-    """
-    request = urllib.request.Request(url, headers={"User-Agent": "i2ibench", "Range": "bytes=0-0"})
-    try:
-        with urllib.request.urlopen(request, timeout=downloads.TIMEOUT_SECONDS) as answer:
-            given = answer.headers.get("Content-Range", "").rpartition("/")[2] if answer.status == 206 else None
-            length = given if given is not None else answer.headers.get("Content-Length")
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise downloads.DownloadError(f"HTTP {error.code} {error.reason}") from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise downloads.DownloadError(f"{getattr(error, 'reason', None) or error or type(error).__name__}") from None
-    if not (length or "").isdigit() or int(length or 0) == 0:
-        raise downloads.DownloadError("the server does not say how large the file is")
-    return int(length or 0)
-
-
 def _verify(archive: Archive, file: Path, ours: bool) -> None:
     """Hold the file to the published checksum, or to that of its first use, which is recorded now if there is none."""
     found = sha256_of(file)
     memory = assets.cache_dir() / "data" / "checksums.json"
-    with FileLock(memory.with_suffix(".lock")):
+    with filelock.FileLock(memory.with_suffix(".lock")):
         known = read_json(memory, "delete it, and the checksums are recorded anew") or {}
         expected = archive.sha256 or known.get(archive.url)
         if expected == found:

@@ -161,6 +161,7 @@ def _shared_characters(*fonts: Path) -> tuple[str, ...]:
     maps = []
     for path in fonts:
         with TTFont(path, lazy=True) as font:
+            font.setGlyphOrder(range(font["maxp"].numGlyphs))  # else it reads all glyphs' names, which nobody asks for
             maps.append(set(font.getBestCmap() or ()))
     shared = (chr(point) for point in sorted(set.intersection(*maps)))
     return tuple(c for c in shared if unicodedata.category(c)[0] not in "ZCM")

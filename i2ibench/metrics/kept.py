@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from i2ibench.disk import atomic_write
 
@@ -32,8 +33,6 @@ def kept(
     file = cache / f"{name}-{digest.hexdigest()[:24]}.npy"
     values = _read(file)
     if values is None:
-        from filelock import FileLock
-
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock")):  # trials that are scored at once do not each compute it
             values = _read(file)
