@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from i2ibench import __version__, assets, config, executors, jobs, loggers, plan, stopping
+from i2ibench import __version__, adoption, assets, config, executors, jobs, loggers, plan, stopping
 from i2ibench.data import cache, fetch, named
 from i2ibench.data.images import Images, sizes
 from i2ibench.disk import require_writable
@@ -61,7 +61,8 @@ def load_scored(file: Path | str, protocol: str | None = None) -> tuple[Plan, St
     """As `load`, to show what has scores: under the file's own protocol perhaps none yet, under another some.
 
     Raises:
-        ConfigError, DataError: as `load`; or `protocol` is given, and nothing is scored under it.
+        ConfigError, DataError: as `load`; or `protocol` is given, and nothing is scored under it; or nothing is done,
+            but by other code.
     """
     the_plan, store = load(file, protocol=protocol)
     if protocol is not None and not any(
@@ -71,6 +72,10 @@ def load_scored(file: Path | str, protocol: str | None = None) -> tuple[Plan, St
             f"nothing of {file} is scored under '{protocol}' yet; "
             f"`i2ibench evaluate {shlex.quote(str(file))} --protocol {shlex.quote(protocol)}` does it"
         )
+    if not any(store.trial(spec.id).path.exists() for spec in the_plan.trials) and (
+        hint := adoption.hint(the_plan, store)
+    ):
+        raise ConfigError(f"{file}: nothing of it has begun; {hint}")
     return the_plan, store
 
 
@@ -108,6 +113,8 @@ def run(
     warn_of_clash(the_plan)
     before = _states(the_plan, store)
     pending = _pending(the_plan, store, before, train=train, rescore=rescore)
+    if train and (hint := adoption.hint(the_plan, store)):
+        say(console, hint)
     outcomes: dict[str, Outcome] = {}
     if pending:
         with Stop() as stop:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from i2ibench import benchmark, lease, monitor, provenance, registry, show_assets, stopping
+from i2ibench import adoption, benchmark, lease, monitor, provenance, registry, show_assets, stopping
 from i2ibench import keys as words
 from i2ibench.columns import Columns
 from i2ibench.errors import ConfigError, absent, counted
@@ -56,6 +56,7 @@ def plan(the_plan: Plan, store: Store) -> None:
         f"{counted(len(rows), 'trial')}: {len(rows) - len(missing)} cached, {len(missing)} to do{shared}; "
         f"protocol {the_plan.protocol.name}; store {store.path}",
     )
+    _of_other_code(the_plan, store)
 
 
 def plan_json(the_plan: Plan, store: Store) -> dict[str, Any]:
@@ -82,6 +83,22 @@ def _rows(the_plan: Plan, store: Store) -> list[monitor.Row]:
 def status(the_plan: Plan, store: Store) -> None:
     console.print(monitor.table(monitor.rows(the_plan, store), title=the_plan.name, hosts=True))
     say(console, f"store {store.path}")
+    _of_other_code(the_plan, store)
+
+
+def _of_other_code(the_plan: Plan, store: Store) -> None:
+    if hint := adoption.hint(the_plan, store):
+        say(console, hint)
+
+
+def adopted(the_plan: Plan, store: Store) -> None:
+    """Take what other code has finished, and say what was taken."""
+    taken = adoption.adopt(the_plan, store)
+    if not taken:
+        say(console, f"there is nothing to adopt: {store.path} has no trial of other code for what has not begun")
+        return
+    table(("trial", "taken from"), ((name, older.id) for name, older in taken.items()))
+    say(console, f"{counted(len(taken), 'trial')} taken; their rows say so from now on")
 
 
 def stop(the_plan: Plan, store: Store, names: Iterable[str]) -> None:

@@ -143,6 +143,18 @@ def stop(
 
 
 @command()
+def adopt(file: BenchmarkFile) -> None:
+    """Take what other code has finished of a benchmark, before an update say, in place of training it anew.
+
+    Those are trials of the store whose settings, data and seed are the very same. Their rows carry the flag "other
+    code" from then on, in every report.
+    """
+    from i2ibench import benchmark, show
+
+    show.adopted(*benchmark.load(file))
+
+
+@command()
 def logs(
     trial: Annotated[
         str, typer.Argument(metavar="TRIAL", help="The beginning of a trial's id, its label, or its folder.")

@@ -167,8 +167,12 @@ def summary(boards: Sequence[Board]) -> str:
 
 def flagged(board: Board) -> str:
     """Which rows had troubles in training, and of what kind; "" if none."""
-    rows = [f"{row.label} ({', '.join(names)})" for row in board.rows if (names := _troubles(row))]
-    return f"Flagged (see the notes below the table): {listed(rows)}." if rows else ""
+    of: dict[str, list[str]] = {}
+    for row in board.rows:
+        for name in _troubles(row):
+            of.setdefault(name, []).append(row.label)
+    kinds = [f"{name} ({listed(labels)})" for name, labels in of.items()]
+    return f"Flagged (see the notes below the table): {'; '.join(kinds)}." if kinds else ""
 
 
 def _troubles(row: Row) -> list[str]:

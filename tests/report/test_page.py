@@ -300,7 +300,7 @@ def test_a_flag_stands_beside_its_row_with_the_reason(benchmark: Any, tmp_path: 
     assert "flat (seed 0) collapse all &lt;alike&gt;." in words(text[text.index("<h3>Notes</h3>") :])
     assert Tags(text).open == []
     (made,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
-    assert "Flagged (see the notes below the table): flat (collapse)." in wording.summary([made])
+    assert "Flagged (see the notes below the table): collapse (flat)." in wording.summary([made])
     tex = latex.render("x", [made])
     assert "flat$^\\dagger$ &" in tex
     assert "$^\\dagger$\\,flat: collapse." in tex
