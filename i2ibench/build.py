@@ -1,9 +1,8 @@
-"""Builds what a spec stands for: its images, its method and its training, alike in every process that works on it."""
+"""Builds what a spec stands for: its method and its training, alike in every process that works on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,16 +11,15 @@ from threadpoolctl import threadpool_limits
 
 from i2ibench import registry, sources, weights
 from i2ibench.config import Training
-from i2ibench.data import cache
 from i2ibench.data.batches import Batches, Epochs
 from i2ibench.data.domains import DomainBatches
-from i2ibench.data.images import Images, centre
+from i2ibench.data.images import centre
 from i2ibench.data.source import DomainParams, SourceParams
+from i2ibench.dataset import load_domains, load_images, source_params
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import TrialError
 from i2ibench.method import Method, Task
 from i2ibench.randomness import seed_everything
-from i2ibench.sets import pairs_of
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.training import Loop
@@ -36,39 +34,6 @@ def limit_threads(cores: int) -> None:
     """Use so many threads and no more, in torch and in numpy's linear algebra (which do not ask each other)."""
     torch.set_num_threads(cores)
     threadpool_limits(cores)
-
-
-def load_images(spec: TrialSpec, store: Store, *, learning: bool = False) -> Images:
-    """The data set of a trial (in the direction that it learns in), decoded once per node and memory-mapped.
-
-    Raises:
-        TrialError: the files have changed since the benchmark was planned.
-    """
-    return _load(spec, store, source_params(spec, learning=learning), spec.fingerprint)
-
-
-def load_domains(spec: TrialSpec, store: Store) -> list[Images]:
-    """What a multi-domain method learns from where there are more than two: pairs of the first with each other.
-
-    Raises:
-        TrialError: as `load_images`.
-    """
-    params = source_params(spec)
-    assert isinstance(params, DomainParams)
-    return [_load(spec, store, p, known) for p, known in zip(pairs_of(params), spec.group, strict=True)]
-
-
-def _load(spec: TrialSpec, store: Store, params: SourceParams, fingerprint: str) -> Images:
-    images = cache.load(registry.sources()[spec.source](params, Path(spec.base)), store.data_cache)
-    if images.fingerprint != fingerprint:
-        raise TrialError(f"the files of data set '{spec.data}' changed while the benchmark was running; run it again")
-    return images
-
-
-def source_params(spec: TrialSpec, *, learning: bool = False) -> SourceParams:
-    """The settings of a trial's data set, in the direction that it translates in, or in that it learns in."""
-    other_way = {"direction": "AtoB"} if learning and spec.backward else {}
-    return registry.sources()[spec.source].Params(**(spec.source_params | other_way))
 
 
 def make_method(spec: TrialSpec, store: Store, device: torch.device) -> Method:

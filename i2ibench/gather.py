@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from i2ibench import registry
-from i2ibench.build import make_method, source_params
+from i2ibench.build import make_method
 from i2ibench.data.images import Images, ImageSet, centre, evenly_spaced
+from i2ibench.dataset import source_of, source_params
 from i2ibench.disk import atomic_write
 from i2ibench.errors import TrialError, absent
 from i2ibench.metrics.adaptation import IMAGES as MOST_TRAINING
@@ -86,7 +86,7 @@ def material(
     # Of images of several sizes nothing more is asked (`scored`).
     assert isinstance(images.test_a, np.ndarray)
     assert isinstance(outputs, np.ndarray)
-    source = registry.sources()[spec.source](source_params(spec), Path(spec.base))
+    source = source_of(spec)
     method = trained(spec, store, device) if needs & {"styles", "cycle", "labels"} else None
     styles = cycled = labelled = truths = None
     folder, backward = store.trial(spec.id).path, spec.backward

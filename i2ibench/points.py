@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from i2ibench import gather, snapshots
-from i2ibench.build import load_images, make_method
+from i2ibench.build import make_method
 from i2ibench.config import Training
+from i2ibench.dataset import load_images
 from i2ibench.errors import Interrupted, TrialError
 from i2ibench.method import Method
 from i2ibench.metrics import known

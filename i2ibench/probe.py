@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from i2ibench.build import load_images, make_batches, make_method
+from i2ibench.build import make_batches, make_method
 from i2ibench.config import Training
+from i2ibench.dataset import load_images
 from i2ibench.memory import Growth, share_of_gpu
 from i2ibench.method import Batch, Method
 from i2ibench.policy import Policy

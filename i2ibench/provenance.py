@@ -34,6 +34,7 @@ TRAINING_CODE = (
     "data/jitter.py",
     "build.py",
     "compiling.py",
+    "dataset.py",
     "distributed.py",
     "helper.py",
     "method.py",

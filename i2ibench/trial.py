@@ -13,7 +13,8 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2ibench import flags, gather, loggers, provenance, registry, sources
-from i2ibench.build import load_images, make_loop, make_method
+from i2ibench.build import make_loop, make_method
+from i2ibench.dataset import load_images
 from i2ibench.disk import atomic_write
 from i2ibench.distributed import ranks_of, together
 from i2ibench.errors import TrialError, absent, counted

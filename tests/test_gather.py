@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from i2ibench import assets, build, config, gather, plan, trial
+from i2ibench import assets, config, gather, plan, trial
+from i2ibench.dataset import load_images
 from i2ibench.errors import TrialError
 from i2ibench.metrics.images import lpips_values
 from i2ibench.metrics.labelmaps import decode
@@ -124,7 +125,7 @@ def test_diversity_and_cycle_are_of_the_trained_networks_in_the_trials_direction
     spec = specs["way"]
     assert spec.backward == (direction == "BtoA")
     found = score(the_plan, store, spec)
-    mine, images, method = store.trial(spec.id), build.load_images(spec, store), gather.trained(spec, store, CPU)
+    mine, images, method = store.trial(spec.id), load_images(spec, store), gather.trained(spec, store, CPU)
 
     styles = translate_styles(method, images.test_a[[0, 4, 9]], 10, 3, CPU, backward=spec.backward)
     pairs = [lpips_values(styles[:, i], styles[:, i + 1], "alex", "cpu") for i in range(0, 10, 2)]
@@ -204,7 +205,7 @@ def test_scores_by_other_versions_are_all_made_anew(benchmark_file: Write, entry
 def test_label_maps_are_scored_by_the_palette(benchmark_file: Write) -> None:
     the_plan, store, specs = planned(benchmark_file, "pixel_accuracy, class_accuracy, mean_iou")
     found = score(the_plan, store, specs["copy"])
-    images = build.load_images(specs["copy"], store)
+    images = load_images(specs["copy"], store)
     assert set(np.unique(images.test_b)) == {0, 255}, "resized by nearest pixel"
     palette = the_plan.data["maps"].source.palette
     truth, output = decode(images.test_b, palette), decode(images.test_a, palette)
@@ -220,7 +221,7 @@ def test_the_scorer_judges_outputs_by_their_inputs_with_real_targets_as_the_ceil
     the_plan, store, specs = planned(benchmark_file, "fcn_pixel_accuracy, fcn_class_accuracy, fcn_mean_iou", "BtoA")
     found = score(the_plan, store, specs["copy"])
     assert found["values"] == {"fcn_pixel_accuracy": 1, "fcn_class_accuracy": 1, "fcn_mean_iou": 1}
-    images = build.load_images(specs["copy"], store)
+    images = load_images(specs["copy"], store)
     truth, real = images.test_a[..., 0] // 255, images.test_b[..., 0] // 128
     assert found["bounds"]["fcn_pixel_accuracy"] == {
         "own targets": pytest.approx((truth == real).mean()),

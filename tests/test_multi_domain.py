@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from i2ibench import config, plan, trial
-from i2ibench.build import load_images, make_batches, make_method
+from i2ibench.build import make_batches, make_method
 from i2ibench.data.batches import to_float, to_uint8
+from i2ibench.dataset import load_images
 from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Method, Task, Turn
 from i2ibench.plan import Plan

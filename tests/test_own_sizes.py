@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from i2ibench import benchmark, build, frames
+from i2ibench import benchmark, frames
 from i2ibench.data.ragged import Ragged
+from i2ibench.dataset import load_images
 from i2ibench.metrics.luminance import psnr_y_values
 from i2ibench.report import grids
 
@@ -61,7 +62,7 @@ def test_a_whole_run(file: Path, tmp_path: Path, command_line: Callable[..., tup
     assert [skip.label for skip in the_plan.skipped] == ["oracle"]
     assert "keep their own" in the_plan.skipped[0].reason
     specs = {spec.label: spec for spec in the_plan.trials}
-    images = build.load_images(specs["copy"], store)
+    images = load_images(specs["copy"], store)
     assert isinstance(images.test_b, Ragged)
     for label, spec in specs.items():
         outputs = store.trial(spec.id).outputs()

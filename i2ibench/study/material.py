@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from i2ibench import registry
-from i2ibench.data import cache
 from i2ibench.data.images import Images, ImageSet, evenly_spaced, same_shapes
 from i2ibench.data.ragged import Ragged
+from i2ibench.dataset import load_images
 from i2ibench.errors import ConfigError, StoreError
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
@@ -52,7 +50,7 @@ class Material:
                 raise ConfigError(
                     f"{store.path}: has two data sets called '{spec.data}'; name a benchmark file in place of the store"
                 )
-            images = self._images.get(spec.data) or _load(spec, store)
+            images = self._images.get(spec.data) or load_images(spec, store)
             outputs = trial.outputs()
             if outputs is None or not same_shapes(outputs, images.test_a):
                 continue
@@ -126,11 +124,3 @@ def of_store(store: Store) -> list[TrialSpec]:
             reason = str(error).replace("TrialSpec.__init__() ", "")
             raise StoreError(f"{path}: is of another version of i2ibench ({reason})") from None
     return found
-
-
-def _load(spec: TrialSpec, store: Store) -> Images:
-    source = registry.sources()[spec.source]
-    images = cache.load(source(source.Params(**spec.source_params), Path(spec.base)), store.data_cache)
-    if images.fingerprint != spec.fingerprint:
-        raise ConfigError(f"the files of data set '{spec.data}' changed since; run the benchmark again")
-    return images

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from i2ibench import __version__, registry
-from i2ibench.build import load_images
 from i2ibench.data.images import Images
+from i2ibench.dataset import load_images
 from i2ibench.disk import require_writable, sha256_of
 from i2ibench.errors import ConfigError, DataError, StoreError, TrialError
 from i2ibench.method import Method

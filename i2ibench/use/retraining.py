@@ -20,6 +20,7 @@ from i2ibench import benchmark, registry, yamlfile
 from i2ibench.config import Resources, Training
 from i2ibench.data.paths import expand
 from i2ibench.data.source import SourceParams
+from i2ibench.dataset import source_of
 from i2ibench.disk import atomic_write
 from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError, absent
 from i2ibench.spec import TrialSpec
@@ -92,7 +93,7 @@ def write(
     old, said = _settings(spec) | _metrics(trial), list[str]()
     sets = {names.new: _new(data, old), names.old: old}
     try:
-        registry.sources()[spec.source](registry.sources()[spec.source].Params(**spec.source_params), Path(spec.base))
+        source_of(spec)
     except DataError as error:
         said.append(f"the old data is not where it was, so nothing is said of what was forgotten ({error})")
         del sets[names.old]

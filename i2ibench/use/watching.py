@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i2ibench.build import load_images
 from i2ibench.data import pixels
 from i2ibench.data.images import centre, evenly_spaced
+from i2ibench.dataset import load_images
 from i2ibench.errors import ConfigError
 from i2ibench.metrics.features import extract, extract_cached
 from i2ibench.metrics.kept import kept

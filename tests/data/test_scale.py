@@ -14,6 +14,7 @@ from i2ibench import benchmark, build, gather
 from i2ibench.data.batches import Batches
 from i2ibench.data.cache import load
 from i2ibench.data.folder import Folder
+from i2ibench.dataset import load_images
 from i2ibench.metrics.protocol import PROTOCOLS
 from i2ibench.spec import TrialSpec
 
@@ -71,7 +72,7 @@ def test_a_method_and_its_scores_know_the_scale(
     method = build.make_method(TrialSpec.from_json(spec.to_json()), store, torch.device("cpu"))
     assert method.task.scale == 2
     assert method.translate(torch.zeros(1, 3, 16, 16), rng=torch.Generator()).shape == (1, 3, 16, 16)
-    images = build.load_images(spec, store)
+    images = load_images(spec, store)
     offline, cpu = PROTOCOLS["offline"], torch.device("cpu")
     material = gather.material(spec, store, images, images.test_b, ["psnr_y"], offline, cpu)
     assert material.scale == 2
