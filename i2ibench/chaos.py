@@ -236,7 +236,10 @@ class Chaos:
 
 
 def drive(arguments: Sequence[str]) -> int:
-    """What `python -m i2ibench.chaos FILE EXECUTOR [ADDRESS]` does: a run without a report. Returns the exit code."""
+    """What `python -m i2ibench.chaos FILE EXECUTOR [ADDRESS]` does: the trials of a run, and nothing around them.
+
+    No check of the disk before them, no report after them, and a plain line for each job. Returns the exit code.
+    """
     from i2ibench import executors, jobs, stopping
 
     file, executor, *address = arguments

@@ -1,4 +1,4 @@
-"""What the tests of executors share: trials that can be hurt while they train, and a driver without a report."""
+"""What the tests of executors share: trials that can be hurt while they train, and drivers that work on them."""
 
 from __future__ import annotations
 
@@ -17,25 +17,6 @@ import pytest
 from i2ibench import benchmark, lease
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
-
-# Does everything that `i2ibench run` does but for the report, whose drawing takes longer than the rest.
-DRIVER = """
-import sys
-from i2ibench import benchmark, executors, jobs
-from i2ibench.stopping import EXIT_CODES, Stop
-file, executor, address = sys.argv[1:]
-plan, store = benchmark.load(file)
-try:
-    with Stop() as stop:
-        runner = executors.make(executor, address or None)
-        work = jobs.make(plan, store, benchmark.unfinished(plan, store))
-        with stop.orderly():
-            for job, outcome in runner.run(work, stop):
-                print(job.name, outcome.state, outcome.error, flush=True)
-except KeyboardInterrupt as why:
-    sys.exit(EXIT_CODES[why.signal])
-sys.exit(EXIT_CODES[stop.signal] if stop.requested else 0)
-"""
 
 # A method of one layer whose step does what the parameter `hurt` says, at step 7 and, unless it ends in "always", once.
 HURT_METHOD = '''
@@ -117,7 +98,8 @@ class Bench:
         self.file.write_text(text.replace("TRAINING", training).replace("seeds: [0]", f"seeds: {seeds}"))
 
     def drive(self, executor: str = "ray", address: str = "") -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", DRIVER, str(self.file), executor, address]
+        """A run without the checks before it and the report after it, which take longer than the rest."""
+        command = [sys.executable, "-m", "i2ibench.chaos", str(self.file), executor, *filter(None, [address])]
         environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
         driver = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
