@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
-from i2ibench.errors import ConfigError
+from i2ibench.errors import ConfigError, I2IBenchError, one_line
 
 SECONDS = 30  # for a request to arrive
 LOCAL = {"localhost", "127.0.0.1", "::1"}  # names of a machine for itself
@@ -53,7 +53,7 @@ class PageServer(ThreadingHTTPServer):
 
 
 class PageHandler(BaseHTTPRequestHandler):
-    """Answers in JSON, and one page. A subclass asks `is_ours` before anything else."""
+    """Answers with pages and JSON. A subclass asks `is_ours` before anything else."""
 
     server: PageServer
     timeout = SECONDS
@@ -112,6 +112,60 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: what people look at is nobody's business."""
+
+
+class AppHandler(PageHandler):
+    """GET / is one page, with its own GETs and POSTs, which answer in JSON; nothing else is there to be asked for."""
+
+    file: ClassVar[Path]  # the page, as `page` takes it
+    most: ClassVar[tuple[int, str]]  # bytes of a request, and how they are called
+    statuses: ClassVar[Mapping[type[Exception], int]] = {}  # of errors that say more than that the request is wrong
+
+    def __init__(
+        self,
+        *request: Any,
+        gets: Mapping[str, Callable[[], Mapping[str, Any]]],
+        posts: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]],
+    ) -> None:
+        """`gets` and `posts`: path -> what answers there; a POST is given what was sent, {} if that is no object."""
+        self.gets, self.posts = gets, posts
+        super().__init__(*request)  # answers
+
+    def do_GET(self) -> None:
+        if not self.is_ours():
+            return
+        path = urlsplit(self.path).path
+        if path == "/":
+            self.page(self.file)
+        elif path in self.gets:
+            self.json(200, self.gets[path]())
+        else:
+            self.json(404, {"error": "there is nothing here"})
+
+    def do_POST(self) -> None:
+        if not self.is_ours():
+            return
+        call = self.posts.get(urlsplit(self.path).path)
+        if call is None or self.headers.get_content_type() != "application/json":
+            self.json(404, {"error": "there is nothing here"})
+        elif (sent := self.content(*self.most)) is not None:
+            self.json(*self._answered(call, sent))
+
+    def _answered(self, call: Callable[[Mapping[str, Any]], Mapping[str, Any]], sent: bytes) -> tuple[int, Any]:
+        try:
+            asked = json.loads(sent)
+            return 200, call(asked if isinstance(asked, dict) else {})
+        except Exception as error:  # the page goes on, whatever happens
+            return self.refusal(error)
+
+    def refusal(self, error: Exception) -> tuple[int, dict[str, str]]:
+        """Status and content of the answer to a request that ended in an error."""
+        for kind, status in self.statuses.items():
+            if isinstance(error, kind):
+                return status, {"error": one_line(error)}
+        if isinstance(error, I2IBenchError | ValueError | RecursionError):  # the last: JSON that is nested too deep
+            return 400, {"error": one_line(error)}
+        return 500, {"error": f"this failed: {type(error).__name__}"}
 
 
 def listen(handler: Callable[..., PageHandler], host: str, port: int) -> PageServer:

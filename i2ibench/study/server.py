@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
-import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
 from i2ibench import loopback
-from i2ibench.errors import ConfigError, I2IBenchError, one_line
+from i2ibench.errors import ConfigError, I2IBenchError
 from i2ibench.study.answers import Answers, Full, UnknownRater
 from i2ibench.study.design import Kind, cells, practice_cells
 from i2ibench.study.material import Material
 
-PAGE = Path(__file__).with_name("page.html")
-MOST = 4096  # bytes of a request
 LONGEST = 24 * 3600.0  # seconds of an answer
 ASKED: dict[Kind, str] = {"better": "which you find the better translation", "real": "which you take for the real one"}
 
@@ -126,56 +121,24 @@ class Gone(I2IBenchError):
     """The benchmark has changed since the rater began."""
 
 
-STATUS = {UnknownRater: 404, Gone: 410, Full: 503}
+class Handler(loopback.AppHandler):
+    """GET / is the page and /about its words; POST /begin, /next and /answer are what `Study` does."""
 
+    file = Path(__file__).with_name("page.html")
+    most = 4096, "4096 bytes"
+    statuses: ClassVar = {UnknownRater: 404, Gone: 410, Full: 503}
 
-class Handler(loopback.PageHandler):
-    """GET / is the page and /about its words; POST /begin, /next and /answer are what `Study` does. Nothing else is."""
-
-    def __init__(self, *request: Any, study: Study) -> None:
-        self.study = study
-        super().__init__(*request)  # answers
-
-    def do_GET(self) -> None:
-        if not self.is_ours():
-            return
-        path = urlsplit(self.path).path
-        if path == "/":
-            self.page(PAGE)
-        elif path == "/about":
-            self.json(200, {"consent": self.study.consent})
-        else:
-            self.json(404, {"error": "there is nothing here"})
-
-    def do_POST(self) -> None:
-        if not self.is_ours():
-            return
-        calls: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-            "/begin": self.study.begin,
-            "/next": self.study.go_on,
-            "/answer": self.study.choose,
-        }
-        call = calls.get(urlsplit(self.path).path)
-        if call is None or self.headers.get_content_type() != "application/json":
-            self.json(404, {"error": "there is nothing here"})
-        elif (sent := self.content(MOST, f"{MOST} bytes")) is not None:
-            try:
-                asked = json.loads(sent, parse_constant=lambda _: math.nan)
-                self.json(200, call(asked if isinstance(asked, dict) else {}))
-            except (I2IBenchError, ValueError, RecursionError) as error:
-                status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
-                self.json(status, {"error": one_line(error)})
-            except sqlite3.Error:  # a full disk, say; the page asks again
-                self.json(503, {"error": "the answer could not be kept: try again in a moment"})
+    def refusal(self, error: Exception) -> tuple[int, dict[str, str]]:
+        if isinstance(error, sqlite3.Error):  # a full disk, say; the page asks again
+            return 503, {"error": "the answer could not be kept: try again in a moment"}
+        return super().refusal(error)
 
 
 def serve(study: Study, port: int = 0, host: str = "127.0.0.1") -> loopback.PageServer:
-    """A server that listens (on any free port if 0); `serve_forever` answers.
-
-    Raises:
-        ConfigError: the port is taken, or is not ours to take.
-    """
-    return loopback.listen(partial(Handler, study=study), host, port)
+    """A server that listens; as `loopback.listen`."""
+    gets = {"/about": lambda: {"consent": study.consent}}
+    posts = {"/begin": study.begin, "/next": study.go_on, "/answer": study.choose}
+    return loopback.listen(partial(Handler, gets=gets, posts=posts), host, port)
 
 
 def _text(content: object) -> str:

@@ -5,28 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
 import numpy as np
 
 from i2ibench import loopback
 from i2ibench.data import pixels
-from i2ibench.errors import ConfigError, DataError, I2IBenchError, one_line
+from i2ibench.errors import ConfigError, DataError, I2IBenchError
 from i2ibench.use.ask import Ask
 from i2ibench.use.model import Model
 
-PAGE = Path(__file__).with_name("demo.html")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 BYTES = 16 << 20  # of an upload, and
 PIXELS = 2048 * 2048  # of the image in it
-MOST = 2 * BYTES * 4 // 3 + 4096  # of a request: two images in base64
 WAITING = 16  # translations that may wait for their turn; further ones are sent away
 
 
@@ -113,48 +109,19 @@ def decoded(content: object) -> np.ndarray:
     return np.asarray(pixels.decode(data, "the image"))
 
 
+class Handler(loopback.AppHandler):
+    """GET / is the page, GET /models what it shows, POST /translate one translation."""
+
+    file = Path(__file__).with_name("demo.html")
+    most = 2 * BYTES * 4 // 3 + 4096, f"images of {BYTES >> 20} MB"  # two of them in base64
+    statuses: ClassVar = {Busy: 503}
+
+
 def serve(models: Sequence[Model], port: int = 0, host: str = "127.0.0.1") -> loopback.PageServer:
-    """A server that listens (on any free port if 0); `serve_forever` answers.
-
-    Raises:
-        ConfigError: the port is taken, or is not ours to take.
-    """
-    return loopback.listen(partial(Handler, app=Demo(models)), host, port)
-
-
-class Handler(loopback.PageHandler):
-    """GET / is the page, GET /models what it shows, POST /translate one translation. All else is refused."""
-
-    def __init__(self, *request: Any, app: Demo) -> None:
-        self.app = app
-        super().__init__(*request)  # answers
-
-    def do_GET(self) -> None:
-        if not self.is_ours():
-            return
-        path = urlsplit(self.path).path
-        if path == "/":
-            self.page(PAGE)
-        elif path == "/models":
-            self.json(200, {"models": self.app.described()})
-        else:
-            self.json(404, {"error": "there is nothing here"})
-
-    def do_POST(self) -> None:
-        if not self.is_ours():
-            return
-        if urlsplit(self.path).path != "/translate" or self.headers.get_content_type() != "application/json":
-            self.json(404, {"error": "POST JSON to /translate"})
-        elif (sent := self.content(MOST, f"images of {BYTES >> 20} MB")) is not None:
-            try:
-                asked = json.loads(sent)
-                self.json(200, self.app.translate(asked if isinstance(asked, dict) else {}))
-            except Busy as error:
-                self.json(503, {"error": str(error)})
-            except (I2IBenchError, ValueError) as error:
-                self.json(400, {"error": one_line(error)})
-            except Exception as error:  # the page goes on, whatever a method file does
-                self.json(500, {"error": f"the model failed: {type(error).__name__}"})
+    """A server that listens; as `loopback.listen`."""
+    demo = Demo(models)
+    gets, posts = {"/models": lambda: {"models": demo.described()}}, {"/translate": demo.translate}
+    return loopback.listen(partial(Handler, gets=gets, posts=posts), host, port)
 
 
 def _png(image: np.ndarray) -> str:
