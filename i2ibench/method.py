@@ -31,6 +31,7 @@ PRESET_SIZES = {"tiny": 32, "small": 128, "paper": 256}  # image width and heigh
 class Task:
     """What is to be learned: images of A and B, both `size` x `size` pixels.
 
+    A benchmark's images have three channels each, so that methods may count on as many in A as in B.
     `scale` tells how many times smaller the images were that those of A were enlarged from (the task super-resolve).
     A multi-domain method learns `domains` domains at once; `ends` says which of them are A and B when it translates.
     """

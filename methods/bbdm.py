@@ -78,9 +78,6 @@ class BBDM(Method):
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
         nn.check_denoiser(task.size, params)
-        if task.channels_a != task.channels_b:
-            channels = f"A has {task.channels_a}, B has {task.channels_b}"
-            raise ConfigError(f"a bridge from A to B needs as many channels in B as in A; {channels}")
         if params.sample_steps > params.timesteps:
             steps = f"{params.sample_steps} > {params.timesteps}"
             raise ConfigError(f"sample_steps cannot be more than timesteps: {steps}; lower sample_steps")

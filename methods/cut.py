@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from i2ibench import nn
-from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Method, Task, Turn
 
 if TYPE_CHECKING:
@@ -65,9 +64,6 @@ class CUT(Method):
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
         nn.check_size(task.size, "resnet", params.discriminator_layers)
-        if params.variant == "cut" and task.channels_a != task.channels_b:
-            channels = f"A has {task.channels_a}, B has {task.channels_b}"
-            raise ConfigError(f"cut translates B too, which needs as many channels in B as in A; {channels}")
 
     def build(self, task: Task) -> None:
         p = self.params

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from i2ibench import nn
-from i2ibench.errors import ConfigError
 from i2ibench.method import Batch, Method, Task, Turn
 
 if TYPE_CHECKING:
@@ -62,9 +61,6 @@ class CycleGAN(Method):
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
         nn.check_size(task.size, params.generator, params.discriminator_layers)
-        if params.lambda_identity and task.channels_a != task.channels_b:
-            channels = f"A has {task.channels_a}, B has {task.channels_b}"
-            raise ConfigError(f"lambda_identity needs as many channels in B as in A, and {channels}; set it to 0")
 
     def build(self, task: Task) -> None:
         p, a, b = self.params, task.channels_a, task.channels_b

@@ -85,9 +85,6 @@ class DDIB(Method):
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
         nn.check_denoiser(task.size, params)
-        if task.channels_a != task.channels_b:
-            channels = f"A has {task.channels_a}, B has {task.channels_b}"
-            raise ConfigError(f"A and B meet in one noise, so they need as many channels each; {channels}")
         if params.schedule == "linear" and params.timesteps <= 20:
             raise ConfigError(f"timesteps {params.timesteps}: the linear schedule needs more than 20; raise it")
         if params.sample_steps > params.timesteps:

@@ -71,9 +71,6 @@ class StarGAN(Method):
             raise ConfigError(
                 f"size {task.size} must be divisible by {multiple}; change the size of the data, or halvings"
             )
-        if task.channels_a != task.channels_b:
-            channels = f"A has {task.channels_a}, B has {task.channels_b}"
-            raise ConfigError(f"stargan has one generator for all domains, so all need as many channels; {channels}")
 
     def build(self, task: Task) -> None:
         p, channels = self.params, task.channels_a
