@@ -1,4 +1,4 @@
-"""Atomic checkpoints: the last two are kept, and a damaged one falls back to the one before."""
+"""Atomic checkpoints, of which the last two are kept and a damaged one falls back to the one before; what goes in."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from i2ibench.disk import atomic_write
+from i2ibench.randomness import rng_state, set_rng_state
 
 if TYPE_CHECKING:
     import logging
+
+    from i2ibench.method import Method
+    from i2ibench.turns import Turns
 
 KEEP = 2
 
@@ -65,6 +69,28 @@ class Checkpoints:
     def _files(self) -> list[Path]:
         """Newest first."""
         return sorted(self.folder.glob("[0-9]*-*.pt"), reverse=True)
+
+
+def own_state(method: Method, turns: Turns, device: torch.device, rank: int) -> dict[str, Any]:
+    """What processes that share a training do not have in common: random generators, losses of their own images; and
+    past rank 0, which is the one whose networks are kept, image pools and running means."""
+    own = {
+        name: {
+            key: value
+            for key, value in module.state_dict(keep_vars=True).items()
+            if not isinstance(value, torch.nn.Parameter)
+        }
+        for name, module in method.modules().items()
+    }
+    return {"rng": rng_state(device), "losses": (turns.sums, turns.counts), "own": own if rank else {}}
+
+
+def load_own_state(state: dict[str, Any], method: Method, turns: Turns, device: torch.device) -> None:
+    set_rng_state(state["rng"], device)
+    turns.sums, turns.counts = state["losses"]
+    for name, own in state["own"].items():
+        module = method.modules()[name]
+        module.load_state_dict(module.state_dict() | own)
 
 
 def _digest(content: bytes | memoryview) -> str:

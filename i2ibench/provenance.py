@@ -33,6 +33,7 @@ TRAINING_CODE = (
     "data/domains.py",
     "data/jitter.py",
     "build.py",
+    "checkpoints.py",
     "compiling.py",
     "dataset.py",
     "distributed.py",

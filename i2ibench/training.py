@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from i2ibench import snapshots
-from i2ibench.checkpoints import Checkpoints
+from i2ibench.checkpoints import Checkpoints, load_own_state, own_state
 from i2ibench.distributed import ALONE, Group
 from i2ibench.errors import DivergedError, Interrupted, TrialError
 from i2ibench.memory import PeakMemory
 from i2ibench.method import Batch, Method
 from i2ibench.policy import Policy
-from i2ibench.randomness import rng_state, set_rng_state
 from i2ibench.turns import Turns
 
 if TYPE_CHECKING:
@@ -252,7 +251,7 @@ class Loop:
     def _save(self) -> None:
         """Write all that a training needs to go on as if never stopped; the data's order hangs on the step alone."""
         self._require_finite()
-        ranks = self.group.gather(self._own_state())
+        ranks = self.group.gather(own_state(self.method, self.turns, self.device, self.group.rank))
         self._saved = self.step
         if self.group.rank:
             return
@@ -293,33 +292,9 @@ class Loop:
         self.turns.load_state_dict(state["optimisers"])
         self.options.load_state_dict(state["options"])
         if self.group.rank < len(state["ranks"]):  # else there were fewer: this one goes on with fresh noise
-            self._load_own_state(state["ranks"][self.group.rank])
+            load_own_state(state["ranks"][self.group.rank], self.method, self.turns, self.device)
         self.step, self.seconds = state["step"], state["seconds"]
         self.curves, self.rates = state["curves"], state["rates"]
         self.micro_batches = max(self.micro_batches, state["micro_batches"])
         self._saved = self.step
         self.log.info("resumed from the checkpoint at step %d", self.step)
-
-    def _own_state(self) -> dict[str, Any]:
-        """What ranks do not share: random generators, losses of their images; and past rank 0, which is the one whose
-        networks are kept, image pools and running means."""
-        own = {
-            name: {key: value for key, value in module.state_dict(keep_vars=True).items() if not _is_parameter(value)}
-            for name, module in self.method.modules().items()
-        }
-        return {
-            "rng": rng_state(self.device),
-            "losses": (self.turns.sums, self.turns.counts),
-            "own": own if self.group.rank else {},
-        }
-
-    def _load_own_state(self, state: dict[str, Any]) -> None:
-        set_rng_state(state["rng"], self.device)
-        self.turns.sums, self.turns.counts = state["losses"]
-        for name, own in state["own"].items():
-            module = self.method.modules()[name]
-            module.load_state_dict(module.state_dict() | own)
-
-
-def _is_parameter(value: Any) -> bool:
-    return isinstance(value, torch.nn.Parameter)
