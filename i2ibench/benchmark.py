@@ -5,33 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import shutil
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from i2ibench import __version__, adoption, assets, config, executors, jobs, loggers, plan, stopping
-from i2ibench.data import cache, fetch, named
-from i2ibench.data.images import Images, sizes
+from i2ibench import __version__, adoption, config, executors, jobs, plan, prepare, stopping
+from i2ibench.data import cache
 from i2ibench.disk import require_writable
-from i2ibench.errors import ConfigError, DataError, Stopped, StoreError
+from i2ibench.errors import ConfigError, Stopped, StoreError
 from i2ibench.job import Job, Outcome
-from i2ibench.metrics.protocol import Protocol
 from i2ibench.monitor import Monitor
-from i2ibench.plan import DataPlan, Plan
+from i2ibench.plan import Plan
 from i2ibench.spec import TrialSpec
 from i2ibench.stopping import Stop
 from i2ibench.store import Store
 from i2ibench.study import answers
-from i2ibench.terminal import progress, say
+from i2ibench.terminal import say
 
 STAMP = ".drawn-from"  # in a report's folder: the digest of what it shows, and the benchmark file, seen from there
-BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default networks, generously
 
 
 @dataclass(frozen=True)
@@ -108,7 +102,7 @@ def run(
     """
     console = console or Console()
     executors.require_known(executor)
-    _fetch_data(file, console)
+    prepare.fetch_data(file, console)
     the_plan, store = load(file, protocol=protocol)
     warn_of_clash(the_plan)
     before = _states(the_plan, store)
@@ -119,7 +113,7 @@ def run(
     if pending:
         with Stop() as stop:
             runner = executors.make(executor, ray_address, wait=wait)
-            _prepare(the_plan, store, pending, console)
+            prepare.require_all(the_plan, store, pending, console)
             for spec in pending:
                 stopping.take_back(store.trial(spec.id).path)
             work = jobs.make(the_plan, store, pending, train=train, rescore=rescore)
@@ -171,7 +165,7 @@ def report(
     `protocol` is the one that the plan was made with in place of the file's, and `figures` of so many data sets are
     drawn in place of the first few; the page's own command repeats both.
     """
-    folder = _folder(the_plan)
+    folder = the_plan.report_folder
     page, stamp = folder / "index.html", folder / STAMP
     drawn_from = f"{digest(the_plan, store)}\n{_seen_from(folder, the_plan)}\n"
     parts = "index.html", "leaderboard.md", "leaderboard.csv", "trials.parquet", "figures"
@@ -192,7 +186,7 @@ def report(
 
 def warn_of_clash(the_plan: Plan) -> None:
     """A line on standard error if the report's folder holds the report of another benchmark file."""
-    folder = _folder(the_plan)
+    folder = the_plan.report_folder
     try:
         _, drawn_from, *_ = (folder / STAMP).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):  # no report, or half of its stamp
@@ -205,70 +199,9 @@ def warn_of_clash(the_plan: Plan) -> None:
         )
 
 
-def _folder(the_plan: Plan) -> Path:
-    return Path(the_plan.reports) / the_plan.name
-
-
 def _seen_from(folder: Path, the_plan: Plan) -> str:
     """The way from a report's folder to its benchmark file: the same wherever both are copied to."""
     return os.path.relpath(Path(the_plan.file).resolve(), folder.resolve())
-
-
-def require_places(the_plan: Plan, store: Store) -> None:
-    """Raise StoreError if a run could not write its trials, or its report."""
-    store.require_writable()
-    require_writable(_folder(the_plan), "reports")
-
-
-def _fetch_data(file: Path | str, console: Console) -> None:
-    """Bring the data sets that the file names, and this machine lacks, here: planning needs to see their files."""
-    for entry in config.load(Path(file)).data:
-        for name, local in named.needed(entry.keys.source or entry.key, entry.own, Path(file).absolute().parent):
-            with progress(console, f"fetching {name}") as advance:
-                fetch.ensure(name, local, partial(say, console), advance)
-
-
-def _prepare(the_plan: Plan, store: Store, pending: Sequence[TrialSpec], console: Console) -> None:
-    """Everything that can go wrong before the first trial: disk space, data that does not decode, missing weights."""
-    for spec in pending:
-        if store.trial(spec.id).result() is None:
-            loggers.require(spec.logging)
-    require_places(the_plan, store)
-    images = {label: _read(entry, the_plan.protocol, store, console) for label, entry in the_plan.data.items()}
-    networks = {spec.trained_as: spec for spec in pending if store.trial(spec.trained_as).training() is None}
-    outputs = sum(images[spec.data].test_a.nbytes + BYTES_PER_TRIAL for spec in pending)
-    store.require_writable(int(outputs + sum(map(_snapshot_bytes, networks.values()))))
-    for name in dict.fromkeys((*the_plan.protocol.assets(the_plan.all_metrics), *the_plan.assets)):
-        with progress(console, f"fetching {name}") as advance:
-            assets.ensure(name, say=partial(say, console), progress=advance)
-
-
-def _snapshot_bytes(spec: TrialSpec) -> float:
-    """What the networks that a training keeps on its way may take: a quarter of a trial each.
-
-    How many they are is only known of steps: those of a training that `minutes` end are not counted.
-    """
-    every = spec.training["score_every"] if spec.trained and not spec.training["minutes"] else None
-    return BYTES_PER_TRIAL * (spec.training["steps"] // every / 4 if every else 0)
-
-
-def _read(entry: DataPlan, protocol: Protocol, store: Store, console: Console) -> Images:
-    """A data set from the cache, decoded into it first; bad data leaves no store behind that was not there before."""
-    fresh = not store.path.exists()
-    try:
-        with progress(console, f"reading {entry.label}") as advance:
-            images = cache.load(entry.source, store.data_cache, advance)
-        if images.fingerprint != entry.fingerprint:
-            raise DataError("it is changing while it is read; run again when its files are complete")
-        edge = min(map(min, sizes(images.test_a)))
-        for metric in entry.metrics:
-            if edge < (least := protocol.smallest(metric, entry.source.params.scale)):
-                raise DataError(f"metric '{metric}' needs images of {least} pixels, and one has an edge of {edge}")
-    except DataError as error:
-        if fresh:
-            shutil.rmtree(store.path, ignore_errors=True)
-        raise DataError(f"{entry.place}: {error}") from None
-    return images
 
 
 def _remembered(store: Store, job: Job, outcome: Outcome) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from i2ibench import identity, initial, registry, scored, sets
@@ -58,6 +59,11 @@ class Plan:
         """Those of a trial's metrics that the networks on the way of its training are scored by too."""
         chosen = METRICS if self.curve_metrics is None else self.curve_metrics
         return tuple(m for m in metrics if m in chosen and METRICS[m].needs <= scored.OF_OUTPUTS)
+
+    @property
+    def report_folder(self) -> Path:
+        """Where its report goes."""
+        return Path(self.reports) / self.name
 
     @cached_property
     def key(self) -> str:

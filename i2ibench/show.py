@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from i2ibench import adoption, benchmark, lease, monitor, provenance, registry, show_assets, stopping
+from i2ibench import adoption, benchmark, lease, monitor, prepare, provenance, registry, show_assets, stopping
 from i2ibench import keys as words
 from i2ibench.columns import Columns
 from i2ibench.errors import ConfigError, absent, counted
@@ -76,7 +76,7 @@ def _rows(the_plan: Plan, store: Store) -> list[monitor.Row]:
     benchmark.warn_of_clash(the_plan)
     rows = monitor.rows(the_plan, store)
     if any(row.state != "done" for row in rows):
-        benchmark.require_places(the_plan, store)
+        prepare.require_places(the_plan, store)
     return rows
 
 
