@@ -31,34 +31,18 @@ def make(
     metrics: dict[str, dict[str, None]] = {}  # of each trial, though it may stand in several rows that ask for others
     for spec in plan.trials:
         metrics.setdefault(spec.id, {}).update(dict.fromkeys(plan.metrics(spec)))
-    protocol = plan.protocol.model_dump(mode="json")
-    seconds = Estimates(store)
     trained = {spec.id for spec in pending if train and store.trial(spec.id).result() is None}
     trainers: dict[str, str] = {}  # of networks that several trials share: the job that trains them
     for spec in pending:
         if spec.id in trained and (spec.trained_as not in trainers or not spec.borrows):
             trainers[spec.trained_as] = f"train {spec.id}"
+    protocol = plan.protocol.model_dump(mode="json")
+    seconds = Estimates(store)
     references: dict[str, Job] = {}
     probes: dict[str, Job] = {}
     jobs = []
     for spec in pending:
-        wanted = tuple(metrics[spec.id])
-        known = {} if rescore else (store.trial(spec.id).scores(spec.score_key(plan.key)) or {}).get("values", {})
-        missing = [metric for metric in wanted if metric not in known]
-        on_the_way = plan.of_points(wanted)
-        points = bool(on_the_way and spec.trained and spec.training["score_every"])  # which translate all test images
-        asked = plan.evaluation | ({} if points or any(map(_heavy, missing)) else {"gpus": 0.0})
-        job = Job(
-            "score",
-            spec.to_json(),
-            str(store.path),
-            protocol,
-            wanted,
-            asked,
-            curve_metrics=on_the_way,
-            rescore=rescore,
-            failed=(store.trial(spec.id).error() or {}).get("time"),
-        )
+        job, missing = _scoring(plan, protocol, store, spec, tuple(metrics[spec.id]), rescore)
         after = []
         if spec.id in trained:
             trainer = trainers[spec.trained_as]
@@ -77,6 +61,30 @@ def make(
             after.append(references.setdefault(spec.data, reference).name)
         jobs.append(replace(job, after=tuple(after)))
     return [*probes.values(), *references.values(), *jobs]
+
+
+def _scoring(
+    plan: Plan, protocol: dict[str, Any], store: Store, spec: TrialSpec, wanted: tuple[str, ...], rescore: bool
+) -> tuple[Job, list[str]]:
+    """The job that scores a trial, and those of the wanted metrics that it has to compute."""
+    trial = store.trial(spec.id)
+    known = {} if rescore else (trial.scores(spec.score_key(plan.key)) or {}).get("values", {})
+    missing = [metric for metric in wanted if metric not in known]
+    on_the_way = plan.of_points(wanted)
+    points = bool(on_the_way and spec.trained and spec.training["score_every"])  # which translate all test images
+    asked = plan.evaluation | ({} if points or any(map(_heavy, missing)) else {"gpus": 0.0})
+    job = Job(
+        "score",
+        spec.to_json(),
+        str(store.path),
+        protocol,
+        wanted,
+        asked,
+        curve_metrics=on_the_way,
+        rescore=rescore,
+        failed=(trial.error() or {}).get("time"),
+    )
+    return job, missing
 
 
 def _size(spec: TrialSpec) -> str:

@@ -9,11 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from i2ibench import flags, gather, loggers, provenance, registry, sources
 from i2ibench.build import make_loop, make_method
+from i2ibench.data.images import Images
+from i2ibench.data.ragged import Ragged
 from i2ibench.dataset import load_images
 from i2ibench.disk import atomic_write
 from i2ibench.distributed import ranks_of, together
@@ -24,7 +27,7 @@ from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.features import extract_cached
 from i2ibench.metrics.protocol import Protocol
 from i2ibench.spec import TrialSpec
-from i2ibench.store import Store
+from i2ibench.store import Store, Trial
 from i2ibench.translation import translate
 
 
@@ -62,40 +65,37 @@ def train_and_translate(
             trial.keep_method(Path(spec.method))
         if training is None:  # a mistake in `translate` shows before the training; by another one, to leave no trace
             translate(make_method(spec, store, device), images.test_a[:1], spec.seed, device, backward=spec.backward)
-    method = make_method(spec, store, device)
+    method = make_method(spec, store, device) if training is None else gather.trained(spec, store, device)
     about = {key: getattr(spec, key) for key in ("label", "method", "params", "data", "seed", "training")}
     run = loggers.Run(spec.id, trial.path, about, anew=training is None)
     with loggers.opened(spec.logging, run, log) as logger:
         if training is None:
             training = _train(spec, store, method, device, log, logger, should_stop, micro_batches)
-        else:
-            weights = torch.load(home.path / "weights.pt", map_location=device, weights_only=True)
-            method.load_state_dict(weights)
-        curves = home.curves()
         if spec.borrows:
-            trial.write_curves(curves)
-        trial.write_progress("translating")
-        started = time.perf_counter()
-        outputs = translate(method, images.test_a, spec.seed, device, backward=spec.backward)
-        rate = len(outputs) / (time.perf_counter() - started)
-        trial.write_outputs(outputs)
+            trial.write_curves(home.curves())
+        outputs, rate = _translated(spec, trial, method, images, device)
         columns = {"input": images.test_a, "output": outputs}
         if images.scores_pairs and spec.scores_pairs:
             columns["target"] = images.test_b
         logger.images(training["cost"].get("steps", 0), "-".join(columns), loggers.grid(*columns.values()))
-    troubles = flags.find(curves, method.players, outputs, images.test_b, method.verdict_weight)
-    found = training["flags"] + troubles
-    for flag in found:
+    troubles = flags.find(home.curves(), method.players, outputs, images.test_b, method.verdict_weight)
+    for flag in (found := training["flags"] + troubles):
         log.warning("%s: %s", flag["flag"], flag["reason"])
-    trial.write_result(
-        {
-            "id": spec.id,
-            **training,
-            "cost": {**training["cost"], "translate_images_per_second": rate},
-            "flags": found,
-        }
-    )
+    cost = training["cost"] | {"translate_images_per_second": rate}
+    trial.write_result({"id": spec.id, **training, "cost": cost, "flags": found})
     log.info("finished")
+
+
+def _translated(
+    spec: TrialSpec, trial: Trial, method: Method, images: Images, device: torch.device
+) -> tuple[np.ndarray | Ragged, float]:
+    """The translated test images, which are kept, and how many of them took a second."""
+    trial.write_progress("translating")
+    started = time.perf_counter()
+    outputs = translate(method, images.test_a, spec.seed, device, backward=spec.backward)
+    rate = len(outputs) / (time.perf_counter() - started)
+    trial.write_outputs(outputs)
+    return outputs, rate
 
 
 def _train(
