@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from i2ibench.data.images import Images
     from i2ibench.plan import Plan
     from i2ibench.report.board import Board
-    from i2ibench.report.drawing import Drawing
+    from i2ibench.report.drawing import Drawing, Saved
     from i2ibench.report.overall import Overall
     from i2ibench.store import Store
 
@@ -119,44 +119,19 @@ def write(
     """
     store = Once(store)
     built = built or build(plan, store)
-    boards, standings = built.boards, built.standings
-    labels = {row.label: True for board in boards for row in board.references}
-    labels |= {spec.label: spec.reference for spec in plan.trials}
-    looks = Looks([label for label, reference in labels.items() if not reference], [n for n, r in labels.items() if r])
-    sources = Sources(plan, store, images, looks)
+    sources = Sources(plan, store, images, _looks(plan, built.boards))
     if figured is None:
-        figured = FIGURED if len(boards) > MANY else len(boards)
+        figured = FIGURED if len(built.boards) > MANY else len(built.boards)
     points = learning.points(plan, store)
-    makes = {
-        board.data: _figures(board, boards, built.per_image[board.data], points, sources) if i < figured else []
-        for i, board in enumerate(boards)
-    }
-    over_data: list[Make] = [partial(ranking.diagram, standings, looks)] if standings else []
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".aside-") as aside:
             made = Path(aside)
-            (made / "figures").mkdir()
-            saved = iter(parallel.save([*itertools.chain(*makes.values()), *over_data], made / "figures"))
-            drawings = {
-                data: [one for _, one in zip(figures, saved, strict=False) if one] for data, figures in makes.items()
-            }
-            tables.to_frame(built.tables).to_csv(made / "leaderboard.csv", index=False)
-            tables.comparisons(boards).to_csv(made / "comparisons.csv", index=False)
-            if standings is not None:
-                tables.overall(standings).to_csv(made / "overall.csv", index=False)
-            (made / "leaderboard.md").write_text(
-                tables.to_markdown(plan.name, built.tables, standings), encoding="utf-8"
-            )
-            (made / "leaderboard.tex").write_text(latex.render(plan.name, built.tables), encoding="utf-8")
-            built.table.to_parquet(made / "results.parquet", index=False)
+            drawings, over = _draw(built, points, sources, figured, made / "figures")
+            _tabulate(plan, built, points, made)
             record.save(plan, store, built.per_image, made)
-            (made / "summary.txt").write_text(words.summary(boards), encoding="utf-8")
-            if len(points):
-                points.to_csv(made / "curves.csv", index=False)
-            over = page.Over(standings, next(saved, None))
             content = page.render(
-                sources, boards, over, drawings, made / "figures", command, figured, live=live, compared=compared
+                sources, built.boards, over, drawings, made / "figures", command, figured, live=live, compared=compared
             )
             (made / "index.html").write_text(content, encoding="utf-8")
             _publish(made, out)
@@ -165,6 +140,46 @@ def write(
             f"report {out}: cannot be written ({error.strerror or error}); choose another folder with `reports:`"
         ) from None
     return out / "index.html"
+
+
+def _looks(plan: Plan, boards: Sequence[Board]) -> Looks:
+    """The colours of all rows, references apart; a board has some, such as shuffled targets, that are no trials."""
+    labels = {row.label: True for board in boards for row in board.references}
+    labels |= {spec.label: spec.reference for spec in plan.trials}
+    return Looks([label for label, reference in labels.items() if not reference], [n for n, r in labels.items() if r])
+
+
+def _draw(
+    built: Built, points: pd.DataFrame, sources: Sources, figured: int, folder: Path
+) -> tuple[dict[str, list[Saved]], page.Over]:
+    """Save all figures in a new folder: those of each of the first `figured` data sets, and what is over all."""
+    folder.mkdir()
+    makes = {
+        board.data: _figures(board, built.boards, built.per_image[board.data], points, sources) if i < figured else []
+        for i, board in enumerate(built.boards)
+    }
+    over_data: list[Make] = [partial(ranking.diagram, built.standings, sources.looks)] if built.standings else []
+    saved = iter(parallel.save([*itertools.chain(*makes.values()), *over_data], folder))
+    drawings = {data: [one for _, one in zip(figures, saved, strict=False) if one] for data, figures in makes.items()}
+    return drawings, page.Over(built.standings, next(saved, None))
+
+
+def _tabulate(plan: Plan, built: Built, points: pd.DataFrame, folder: Path) -> None:
+    """Write what the report says as tables, for programs, documents and papers."""
+    tables.to_frame(built.tables).to_csv(folder / "leaderboard.csv", index=False)
+    tables.comparisons(built.boards).to_csv(folder / "comparisons.csv", index=False)
+    if built.standings is not None:
+        tables.overall(built.standings).to_csv(folder / "overall.csv", index=False)
+    if len(points):
+        points.to_csv(folder / "curves.csv", index=False)
+    built.table.to_parquet(folder / "results.parquet", index=False)
+    texts = {
+        "leaderboard.md": tables.to_markdown(plan.name, built.tables, built.standings),
+        "leaderboard.tex": latex.render(plan.name, built.tables),
+        "summary.txt": words.summary(built.boards),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _figures(
