@@ -118,7 +118,7 @@ def training_digest() -> str:
     return code_digest(*(file for pattern in TRAINING_CODE for file in sorted(package.glob(pattern))))
 
 
-_version = cache(version)  # looking takes milliseconds, and a trial asks for dozens
+version_of = cache(version)  # of an installed package: looking takes milliseconds, and a trial asks for dozens
 
 
 def packages() -> dict[str, str]:
@@ -126,7 +126,7 @@ def packages() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = _version(name)
+            found[name] = version_of(name)
         except PackageNotFoundError:
             continue
     return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 from i2ibench.metrics.catalog import METRICS
 from i2ibench.metrics.protocol import REVISION
+from i2ibench.provenance import version_of
 
 VERSION = " version"  # ends the entries of a stamp that name a library
 
@@ -48,6 +49,6 @@ def _current(entry: Mapping[str, Any]) -> bool:
         return False
     libraries = {key.removesuffix(VERSION): value for key, value in entry.items() if key.endswith(VERSION)}
     try:
-        return all(version(library) == value for library, value in libraries.items())
+        return all(version_of(library) == value for library, value in libraries.items())
     except PackageNotFoundError:
         return False

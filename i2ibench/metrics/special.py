@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from i2ibench.metrics.kept import kept
 from i2ibench.metrics.material import Material
 from i2ibench.metrics.modes import NEAR, mode_values
 from i2ibench.metrics.protocol import Protocol
+from i2ibench.provenance import version_of
 
 SOURCE_ONLY, DANN, TRAINED_ON_TARGETS = "source only", "DANN", "trained on targets"  # beside the adaptation score
 SHUFFLED, REAL = "shuffled targets", "own targets"  # real images beside the FCN-score: its floor and its ceiling
@@ -195,7 +195,7 @@ def _scorer(
 
 def entries(lpips: dict[str, Any], protocol: Protocol, material: Material) -> dict[str, dict[str, Any]]:
     """The stamp of each of these metrics; `lpips` is that of LPIPS."""
-    numpy, palette = {"numpy version": version("numpy")}, material.palette
+    numpy, palette = {"numpy version": version_of("numpy")}, material.palette
     found: dict[str, dict[str, Any]] = {
         "cycle": {"unit": "grey levels of 0 to 255", "from": "uint8 outputs", **numpy},
     }
@@ -213,7 +213,7 @@ def entries(lpips: dict[str, Any], protocol: Protocol, material: Material) -> di
         if protocol.scorer is not None:
             by = {"scorer_sha256": scorer.sha256(protocol.scorer)}
         elif material.pairs is not None:
-            of_network = {"segmenter_steps": protocol.segmenter_steps, "torch version": version("torch")}
+            of_network = {"segmenter_steps": protocol.segmenter_steps, "torch version": version_of("torch")}
             by = segmenter.SETTINGS | {"segmenter_learned_from": len(material.pairs.maps)} | of_network
         if by is not None:
             found |= dict.fromkeys([f"fcn_{name}" for name in OF_MAPS], maps | by)
@@ -225,6 +225,6 @@ def entries(lpips: dict[str, Any], protocol: Protocol, material: Material) -> di
             "steps": protocol.adaptation_steps,
             "classes": of.classes,
             "learned_from": len(of.source),
-            "torch version": version("torch"),
+            "torch version": version_of("torch"),
         }
     return found

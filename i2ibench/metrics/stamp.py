@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 from i2ibench.assets import ASSETS
@@ -14,6 +12,7 @@ from i2ibench.metrics.catalog import METRICS, SSIM_WINDOW
 from i2ibench.metrics.images import PSNR_CAP
 from i2ibench.metrics.material import Material
 from i2ibench.metrics.protocol import EXTRACTORS, LPIPS_ASSETS, REVISION, Protocol
+from i2ibench.provenance import version_of
 
 FEW = 20  # images, below which KID is unbiased still, and its error as large as what it measures
 TRIAL = {"reference_split": "test", "checkpoint": "last"}  # where the images of a trial come from
@@ -143,8 +142,5 @@ def _size(images: ImageSet) -> Any:
     return {"smallest": smallest, "largest": more[-1]} if more else smallest
 
 
-_version = cache(version)  # looking takes milliseconds, and a stamp asks for dozens
-
-
 def _versions(*packages: str) -> dict[str, str]:
-    return {f"{package} version": _version(package) for package in packages}
+    return {f"{package} version": version_of(package) for package in packages}
