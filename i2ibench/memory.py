@@ -52,7 +52,7 @@ class Growth:
         self._device = device
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        self._peak = PeakMemory(device)
+        PeakMemory(device)  # the peak begins anew
         self._before = torch.cuda.memory_reserved(device) if device.type == "cuda" else _resident("VmRSS")
 
     def bytes(self) -> int:

@@ -77,9 +77,8 @@ class MUNIT(Method):
 
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
-        smallest = 2 ** max(
-            params.discriminator_layers + params.scales - 1, params.downsamplings + 1, 5
-        )  # 5: four halvings in the style encoder
+        in_style_encoder = 5  # four halvings, which leave 2 pixels at least
+        smallest = 2 ** max(params.discriminator_layers + params.scales - 1, params.downsamplings + 1, in_style_encoder)
         if task.size % 2**params.downsamplings or task.size < smallest:
             raise ConfigError(
                 f"size {task.size} must be divisible by {2**params.downsamplings} and at least {smallest}; "
@@ -134,10 +133,8 @@ class MUNIT(Method):
             loss.style = p.lambda_style * (nn.l1(style_a_again, style_a) + nn.l1(style_b_again, style_b))
             loss.content = p.lambda_content * (nn.l1(content_a_again, content_a) + nn.l1(content_b_again, content_b))
             if p.lambda_cycle:
-                cycle_a, cycle_b = (
-                    gen.a.decode(content_a_again, own_style_a),
-                    gen.b.decode(content_b_again, own_style_b),
-                )
+                cycle_a = gen.a.decode(content_a_again, own_style_a)
+                cycle_b = gen.b.decode(content_b_again, own_style_b)
                 loss.cycle = p.lambda_cycle * (nn.l1(cycle_a, a) + nn.l1(cycle_b, b))
             fooled = nn.gan_loss(dis.a(fake_a), True, "lsgan") + nn.gan_loss(dis.b(fake_b), True, "lsgan")
             loss.gan = p.lambda_gan * fooled

@@ -81,11 +81,11 @@ class Palette(Method):
     @classmethod
     def check(cls, params: Any, task: Task) -> None:
         nn.check_denoiser(task.size, params)
-        most = params.timesteps if params.sampler == "ddim" else None
-        if most and params.sample_steps > most:
-            raise ConfigError(f"sample_steps ({params.sample_steps}) cannot be more than timesteps ({most}) with ddim")
-        if params.sampler == "ddpm" and params.sample_steps < 100:
-            raise ConfigError(f"sampler ddpm needs 100 sample_steps or more, not {params.sample_steps}; or take ddim")
+        steps = params.sample_steps
+        if params.sampler == "ddim" and steps > params.timesteps:
+            raise ConfigError(f"sample_steps ({steps}) cannot be more than timesteps ({params.timesteps}) with ddim")
+        if params.sampler == "ddpm" and steps < 100:
+            raise ConfigError(f"sampler ddpm needs 100 sample_steps or more, not {steps}; or take ddim")
 
     def build(self, task: Task) -> None:
         p = self.params
