@@ -43,14 +43,14 @@ class Server(http.server.BaseHTTPRequestHandler):
     """Serves `content` as release pages do: honours Range and If-Range (RFC 9110), and misbehaves as a test asks.
 
     limit: breaks off after so many bytes of an answer. more: headers that are added or replaced (None: left out).
-    stall: seconds without a byte after the first `limit`. path: what is asked for; anything else is redirected there.
+    stall: send nothing after the first `limit` bytes, and keep the connection. path: what is asked for; anything else is redirected there.
     """
 
     content = CONTENT
     etag = '"first"'
     limit = len(CONTENT)
     more: ClassVar[dict[str, str | None]] = {}
-    stall = 0.0
+    stall = False
     path_of_file = "/weights.pth"
     requests: list[str]
 
@@ -77,7 +77,8 @@ class Server(http.server.BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
         self.wfile.write(self.content[start : start + self.limit])
-        time.sleep(self.stall)
+        if self.stall:
+            self.connection.recv(1)  # nothing, once the other side has given up
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -240,10 +241,10 @@ def test_another_range_than_the_one_asked_for_is_refused(cache: Path, server: ty
 
 def test_a_server_that_stalls_is_left(cache: Path, server: type[Server], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.2)
-    server.limit, server.stall = 250_000, 2.0
+    server.limit, server.stall = 250_000, True
     with pytest.raises(AssetError, match=r"nothing came for 0\.2 s"):
         fetch()
-    server.limit, server.stall = len(CONTENT), 0.0
+    server.limit, server.stall = len(CONTENT), False
     assert fetch().read_bytes() == CONTENT
     assert server.requests == ["", "bytes=250000-"]  # what came before the stall is not lost
 

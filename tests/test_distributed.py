@@ -91,6 +91,7 @@ METHOD = '''
                 with torch.no_grad():
                     self.generator[0].weight.fill_(float("nan"))
             if self.params.trouble == "sleep":
+                Path(__file__).with_name("asleep").touch()
                 time.sleep(600)
 
         def translate(self, a, *, rng):
@@ -276,7 +277,9 @@ def test_helpers_end_with_the_process_that_started_them(
             assert time.monotonic() < deadline, "no helper was started"
             assert process.poll() is None, process.stderr and process.stderr.read()
             time.sleep(0.1)
-        time.sleep(5)
+        while not (tmp_path / "asleep").exists():
+            assert time.monotonic() < deadline, "no helper came to its third step"
+            time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
         process.wait()
         deadline = time.monotonic() + 20
