@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from i2ibench.errors import StoreError
 from i2ibench.method import Pairing
 from i2ibench.metrics.protocol import Protocol
+
+if TYPE_CHECKING:
+    from i2ibench.store import Trial
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,12 @@ class TrialSpec:
     def from_json(cls, content: Mapping[str, Any]) -> TrialSpec:
         tuples = {key: tuple(content.get(key, ())) for key in ("logging", "group", "freeze")}  # JSON has none
         return cls(**{**content, **tuples})
+
+    @classmethod
+    def of(cls, trial: Trial) -> TrialSpec:
+        """What a trial of a store is. Raises StoreError if its spec.json is damaged or of another version."""
+        try:
+            return cls.from_json(trial.spec() or {})
+        except TypeError as error:
+            reason = str(error).replace("TrialSpec.__init__() ", "")
+            raise StoreError(f"{trial.path / 'spec.json'}: is of another version of i2ibench ({reason})") from None

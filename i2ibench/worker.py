@@ -76,7 +76,7 @@ def _with_leases(job: Job, spec: TrialSpec, store: Store, disposable: bool) -> O
             if got is None:
                 return Outcome("busy")
             leases.append(held.enter_context(got))
-        if (known := _known(job, mine)) is not None:
+        if (known := _known(job, spec, mine)) is not None:
             return known
         if stopping.requested(mine.path):
             return Outcome("interrupted")
@@ -92,12 +92,12 @@ def _with_leases(job: Job, spec: TrialSpec, store: Store, disposable: bool) -> O
             return outcome
 
 
-def _known(job: Job, mine: Trial) -> Outcome | None:
+def _known(job: Job, spec: TrialSpec, mine: Trial) -> Outcome | None:
     """The outcome of a job that is done already: perhaps by another driver, while this one waited."""
     if job.kind == "train" and mine.result() is not None:
         return Outcome("done")
     if job.kind == "score" and not job.rescore:
-        key = TrialSpec.from_json(job.spec).score_key(Protocol.model_validate(job.protocol))
+        key = spec.score_key(Protocol.model_validate(job.protocol))
         if mine.state(key, job.metrics) == "done":
             return Outcome("done")
     error = mine.error()

@@ -11,7 +11,7 @@ from PIL import Image
 from i2ibench.data.images import Images, ImageSet, evenly_spaced, same_shapes
 from i2ibench.data.ragged import Ragged
 from i2ibench.dataset import load_images
-from i2ibench.errors import ConfigError, StoreError
+from i2ibench.errors import ConfigError
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.study.design import NOISE, REAL, Cell
@@ -115,12 +115,5 @@ def encoded(image: np.ndarray) -> bytes:
 
 
 def of_store(store: Store) -> list[TrialSpec]:
-    """All trials that lie in a store. Raises StoreError if one is of another version."""
-    found = []
-    for path in sorted(store.path.glob("*/spec.json")):
-        try:
-            found.append(TrialSpec.from_json(store.trial(path.parent.name).spec() or {}))
-        except TypeError as error:
-            reason = str(error).replace("TrialSpec.__init__() ", "")
-            raise StoreError(f"{path}: is of another version of i2ibench ({reason})") from None
-    return found
+    """All trials that lie in a store. Raises StoreError if one is damaged or of another version."""
+    return [TrialSpec.of(store.trial(path.parent.name)) for path in sorted(store.path.glob("*/spec.json"))]

@@ -42,7 +42,7 @@ def write(trial: Trial, to: Path, formats: Sequence[str] = (), say: Callable[[st
         raise ConfigError(f"{to}: is there already; choose another folder, or remove it")
     exported.require(formats)
     require_writable(to.parent, "--to")
-    model, spec = trials.from_trial(trial, "cpu"), trials.spec_of(trial)
+    model, spec = trials.from_trial(trial, "cpu"), TrialSpec.of(trial)
     to.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=to.parent, prefix=f".{to.name}-"))
     try:

@@ -25,7 +25,6 @@ from i2ibench.disk import atomic_write
 from i2ibench.errors import ConfigError, DataError, I2IBenchError, StoreError, absent
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Trial
-from i2ibench.use import trials
 
 PATHS = ("path", "archive", "labels")  # keys of a data set that may name files, from the folder of their benchmark file
 HEAD = """\
@@ -53,7 +52,7 @@ class Names:
     @classmethod
     def of(cls, trial: Trial, data: Path) -> Names:
         """Named after the trial's row and data set, and the new data. Raises ConfigError: there is no such data."""
-        spec = trials.spec_of(trial)
+        spec = TrialSpec.of(trial)
         settings = _new(data, _settings(spec))
         new = _free(data.absolute().stem, settings, spec.data, trial.path.parent)
         return cls(
@@ -84,7 +83,7 @@ def write(
         ConfigError: there is another such file; no such data; or the trial trains nothing.
         StoreError: it cannot be written, or the trial's weights are gone.
     """
-    spec = trials.spec_of(trial)
+    spec = TrialSpec.of(trial)
     if not spec.trained:
         raise ConfigError(f"{trial.id}: a reference row trains nothing")
     weights = (trial.path.parent / spec.trained_as / "weights.pt").absolute()

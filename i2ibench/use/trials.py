@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from i2ibench import registry, sources
-from i2ibench.errors import ConfigError, StoreError, TrialError, absent, one_line
+from i2ibench.errors import ConfigError, TrialError, absent, one_line
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.use import packed
@@ -91,7 +91,7 @@ def from_trial(trial: Trial, device: str | None = None) -> Model:
         StoreError: its files are damaged, or of another version of i2ibench.
         TrialError: its networks are missing, or the code of its method has changed since.
     """
-    spec = _as_it_was(trial, spec_of(trial))
+    spec = _as_it_was(trial, TrialSpec.of(trial))
     from i2ibench.gather import trained  # torch, when what is asked for is there
     from i2ibench.use.model import Model, device_of
 
@@ -132,15 +132,6 @@ def _as_it_was(trial: Trial, spec: TrialSpec) -> TrialSpec:
     except ConfigError:  # it is gone, or cannot be imported any more
         same = False
     return spec if same else replace(spec, method=str(trial.method))
-
-
-def spec_of(trial: Trial) -> TrialSpec:
-    """What a trial is. Raises StoreError if its spec.json is damaged or of another version."""
-    try:
-        return TrialSpec.from_json(trial.spec() or {})
-    except TypeError as error:
-        reason = str(error).replace("TrialSpec.__init__() ", "")
-        raise StoreError(f"{trial.path / 'spec.json'}: is of another version of i2ibench ({reason})") from None
 
 
 def _nearest(name: str, store: Store) -> str:

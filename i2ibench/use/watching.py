@@ -19,6 +19,7 @@ from i2ibench.dataset import load_images
 from i2ibench.errors import ConfigError
 from i2ibench.metrics.features import extract, extract_cached
 from i2ibench.metrics.kept import kept
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.use import trials
 from i2ibench.use.ask import Ask
@@ -142,7 +143,7 @@ def watch(
         DataError: a file that does not decode, or the data set is no longer where it was.
         AssetError, TrialError: see `features.extract` and `trials.from_trial`.
     """
-    model, spec = trials.from_trial(trial, device), trials.spec_of(trial)
+    model, spec = trials.from_trial(trial, device), TrialSpec.of(trial)
     store = Store(trial.path.parent)
     where = str(model.device)
     every = load_images(spec, store).train_a

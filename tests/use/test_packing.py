@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 import i2ibench
 from i2ibench.disk import read_json
 from i2ibench.errors import I2IBenchError
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store
 from i2ibench.use import card, packed, packing, trials
 
@@ -81,7 +82,7 @@ def test_the_card_says_what_it_is(packs: Path, store: Path) -> None:
 
 def test_the_card_shows_a_label_and_obeys_none_of_it(packs: Path, store: Path, tmp_path: Path) -> None:
     trial = trials.find("munit", Store(store))
-    spec = replace(trials.spec_of(trial), label="*mine* [x](y)", data="a_b_c `d`")
+    spec = replace(TrialSpec.of(trial), label="*mine* [x](y)", data="a_b_c `d`")
     card.write(tmp_path, packed.Config.model_validate(read_json(packs / "munit" / packed.CONFIG)), spec, trial, None)
     text = (tmp_path / "README.md").read_text()
     assert "# \\*mine\\* \\[x\\](y) on a\\_b\\_c \\`d\\`\n" in text

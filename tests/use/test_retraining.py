@@ -15,6 +15,7 @@ from PIL import Image
 import i2ibench
 from i2ibench import benchmark
 from i2ibench.errors import ConfigError
+from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.study.material import Material, of_store
 from i2ibench.use import retraining, trials
@@ -102,7 +103,7 @@ def test_the_file_says_what_is_not_default_and_no_more(own: Store, tmp_path: Pat
     (tmp_path / "new.yaml").write_text("{train_images: 9}\n")
     assert write(munit, tmp_path / "new.yaml", tmp_path / "f.yaml", steps=3) == []
     the_plan, _ = benchmark.load(tmp_path / "f.yaml")
-    before, spec = trials.spec_of(munit), {spec.label: spec for spec in the_plan.trials}["munit after new"]
+    before, spec = TrialSpec.of(munit), {spec.label: spec for spec in the_plan.trials}["munit after new"]
     assert spec.params == before.params
     assert spec.source_params == before.source_params | {"train_images": 9}
     assert spec.training == before.training | {"steps": 3}
