@@ -62,12 +62,16 @@ def kid(generated: Tensor, reference: Tensor, protocol: Protocol) -> np.ndarray:
     return (within / (size * (size - 1)) - 2 * across / size**2).numpy()
 
 
+def kernel(x: Tensor, y: Tensor) -> Tensor:
+    """(x·y / D + 1)³ of each of the features (N, D) with each of (M, D): (N, M)."""
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
 def _pair_sums(x: Tensor, y: Tensor, in_x: Tensor, in_y: Tensor) -> Tensor:
     """Sum of the kernel over each subset's pairs, (S,); `in_x` (S, N) and `in_y` (S, M) are 1 for members, else 0."""
     total = x.new_zeros(len(in_x))
     for rows in (slice(start, start + ROWS) for start in range(0, len(x), ROWS)):
-        kernel = (x[rows] @ y.T / x.shape[1] + 1) ** 3
-        total += ((in_x[:, rows] @ kernel) * in_y).sum(dim=1)
+        total += ((in_x[:, rows] @ kernel(x[rows], y)) * in_y).sum(dim=1)
     return total
 
 

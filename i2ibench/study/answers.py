@@ -206,6 +206,11 @@ class Answers:
             db.execute("COMMIT")
 
 
+def plain(code: str) -> str:
+    """A rater's code as it is kept, however it was typed."""
+    return code.replace("-", "").strip().upper()
+
+
 def place(store: Path) -> Path:
     """Where the answers of a store lie."""
     return store / "_study" / "answers.db"
@@ -248,7 +253,7 @@ def reading(store: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _rater(db: sqlite3.Connection, code: str) -> int:
-    found = db.execute("SELECT number FROM rater WHERE code = ?", (code.replace("-", "").strip().upper(),)).fetchone()
+    found = db.execute("SELECT number FROM rater WHERE code = ?", (plain(code),)).fetchone()
     if found is None:
         raise UnknownRater("nobody has this code; check its letters")
     return int(found[0])

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from i2ibench import loopback
 from i2ibench.errors import ConfigError, I2IBenchError
-from i2ibench.study.answers import Answers, Full, UnknownRater
+from i2ibench.study.answers import Answers, Full, UnknownRater, plain
 from i2ibench.study.design import Kind, cells, practice_cells
 from i2ibench.study.material import Material
 
@@ -94,7 +94,7 @@ class Study:
                 "right": _base64(right),
                 "input": of and _base64(of),
             }
-        return {"code": code.replace("-", "").strip().upper(), "done": done, "total": total, "question": question}
+        return {"code": plain(code), "done": done, "total": total, "question": question}
 
     def choose(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Write an answer down, and go on. One that comes twice (a lost reply) is kept as it came first.

@@ -19,6 +19,7 @@ from i2ibench.dataset import load_images
 from i2ibench.errors import ConfigError
 from i2ibench.metrics.features import extract, extract_cached
 from i2ibench.metrics.kept import kept
+from i2ibench.metrics.sets import kernel
 from i2ibench.spec import TrialSpec
 from i2ibench.store import Store, Trial
 from i2ibench.use import trials
@@ -76,7 +77,7 @@ class Gauge:
     def __init__(self, reference: Tensor, window: int) -> None:
         """`reference` (M, D): features, at least 2. `window`: how many images each window has, at least 2."""
         self._base = reference.double()
-        self._own = _kernel(self._base, self._base)
+        self._own = kernel(self._base, self._base)
         everything = len(reference) + window
         drawn = np.random.default_rng(0).random((DRAWS, everything)).argsort(axis=1)[:, :window]
         self._splits = torch.zeros(1 + DRAWS, everything, dtype=torch.float64)  # 1 for what is in the window
@@ -86,22 +87,22 @@ class Gauge:
     def read(self, features: Tensor) -> Reading:
         """What a window of features (N, D) shows."""
         x = features.double()
-        across = _kernel(x, self._base)
-        kernel = torch.cat([torch.cat([self._own, across.T], 1), torch.cat([across, _kernel(x, x)], 1)])
-        kid = _kid(kernel, self._splits)
-        rounding = 1e-12 * float(kernel.abs().mean())  # where all images are one, it alone tells the splits apart
+        across = kernel(x, self._base)
+        of_all = torch.cat([torch.cat([self._own, across.T], 1), torch.cat([across, kernel(x, x)], 1)])
+        kid = _kid(of_all, self._splits)
+        rounding = 1e-12 * float(of_all.abs().mean())  # where all images are one, it alone tells the splits apart
         highest = kid[1:].topk(int(LEVEL / 2 * (DRAWS + 1))).values
         return Reading(float(kid[0]), float(highest[-1]) + rounding)
 
 
-def _kid(kernel: Tensor, splits: Tensor) -> Tensor:
-    """Unbiased MMD² of each split under (x·y / D + 1)³: KID, over the whole sets in place of subsets.
+def _kid(of_all: Tensor, splits: Tensor) -> Tensor:
+    """Unbiased MMD² of each split under KID's kernel: KID, over the whole sets in place of subsets.
 
-    kernel (N, N): of all images; splits (S, N): 1 for the images of one set, 0 for those of the other.
+    of_all (N, N): the kernel of all images; splits (S, N): 1 for the images of one set, 0 for those of the other.
     """
     n, m = (int(count) for count in (splits[0].sum(), (1 - splits[0]).sum()))
-    sums, own = kernel.sum(1), kernel.diagonal()
-    within = ((splits @ kernel) * splits).sum(1)
+    sums, own = of_all.sum(1), of_all.diagonal()
+    within = ((splits @ of_all) * splits).sum(1)
     across = splits @ sums - within
     rest = sums.sum() - within - 2 * across
     own_within = splits @ own
@@ -202,7 +203,3 @@ def draw(windows: Sequence[Window], file: Path) -> None:
 
 def _outputs(model: Model, images: np.ndarray) -> np.ndarray:
     return np.stack([output[0] for output in model.outputs([*images], Ask())])
-
-
-def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    return (x @ y.T / x.shape[1] + 1) ** 3
