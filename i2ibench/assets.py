@@ -122,6 +122,7 @@ def cache_dir() -> Path:
 
 
 def find(name: str) -> Asset:
+    """The asset of a name. Raises AssetError if there is none."""
     if name not in ASSETS:
         raise AssetError(f"unknown asset '{name}'; {did_you_mean(name, ASSETS)}")
     return ASSETS[name]

@@ -31,6 +31,7 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state of a step, and remove the oldest."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getbuffer()
@@ -86,6 +87,7 @@ def own_state(method: Method, turns: Turns, device: torch.device, rank: int) -> 
 
 
 def load_own_state(state: dict[str, Any], method: Method, turns: Turns, device: torch.device) -> None:
+    """Go on from what `own_state` gave: with the same noise, sums of losses, image pools and running means."""
     set_rng_state(state["rng"], device)
     turns.sums, turns.counts = state["losses"]
     for name, own in state["own"].items():

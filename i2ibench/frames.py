@@ -211,6 +211,10 @@ def shown(path: Path) -> str:
 def refuse_mixing(
     seen: dict[tuple[str, str], tuple[str, dict[str, Any]]], spec: TrialSpec, metric: str, stamp: dict[str, Any]
 ) -> None:
+    """Raise ResultsError if a score was made under another protocol than those before it.
+
+    seen: (data set, metric) -> the first trial that was looked at, and what its stamp says; is added to.
+    """
     own = stamp.get("metrics", {}).get(metric)
     place = f"{METRICS[metric].title} on {spec.data}"
     anew = "score all of them anew with `i2ibench evaluate FILE --force`"

@@ -90,6 +90,7 @@ class PageHandler(BaseHTTPRequestHandler):
         self.answer(status, json.dumps(content).encode(), "application/json")
 
     def answer(self, status: int, content: bytes, kind: str, policy: str = "default-src 'none'") -> None:
+        """Send a whole answer of this kind (a MIME type), under this Content-Security-Policy."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))

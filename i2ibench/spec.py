@@ -73,6 +73,7 @@ class TrialSpec:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TrialSpec:
+        """What `to_json` gave, also after a way through JSON. Raises TypeError if it is of another version."""
         tuples = {key: tuple(content.get(key, ())) for key in ("logging", "group", "freeze")}  # JSON has none
         return cls(**{**content, **tuples})
 

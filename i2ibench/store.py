@@ -65,6 +65,11 @@ class Trial:
         return read_json(self.path / "result.json")
 
     def scores(self, key: str) -> dict[str, Any] | None:
+        """What it was scored under a protocol (`TrialSpec.score_key`): {"values", "protocol", ...}; None if it was not.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
         scores = read_json(self.path / "scores" / f"{key}.json")
         if scores is not None and not {"values", "protocol"} <= set(scores):
             raise StoreError(f"{self.path / 'scores' / key}.json: damaged; delete it to have it made again")

@@ -14,6 +14,8 @@ from i2ibench.store import Store
 
 
 class LocalExecutor:
+    """An `Executor` of this process."""
+
     def __init__(self, *, wait: bool = True) -> None:
         """Without `wait`, a run ends when other drivers work on all that is left, rather than ask for it again."""
         self._wait = wait
