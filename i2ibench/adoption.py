@@ -87,7 +87,7 @@ def adopt(plan: Plan, store: Store) -> dict[str, Trial]:
 
 def _take(spec: TrialSpec, store: Store, older: Trial) -> bool:
     """Whoever is killed on the way leaves no result, and so a trial that is taken, or made, another time."""
-    was = TrialSpec.from_json(older.spec() or {})
+    was = TrialSpec.of(older)
     trial, home, their_home = store.trial(spec.id), store.trial(spec.trained_as), store.trial(was.trained_as)
     try:
         with ExitStack() as held:
@@ -150,11 +150,11 @@ def _has_flag(content: Mapping[str, Any]) -> bool:
 def _same(spec: TrialSpec, trial: Trial) -> bool:
     """Whether all but code is the same, as today's models read the older settings."""
     try:
-        was = TrialSpec.from_json(trial.spec() or {})
+        was = TrialSpec.of(trial)
         params = _read(registry.method(spec.method).Params, was.params)
         source_params = _read(registry.sources()[spec.source].Params, was.source_params)
         training = _read(Training, was.training)
-    except (StoreError, TypeError, ValidationError):  # damaged, or with settings that today's code does not know
+    except (StoreError, ValidationError):  # damaged, or with settings that today's code does not know
         return False
     return (
         all(getattr(was, key) == getattr(spec, key) for key in SAME)
