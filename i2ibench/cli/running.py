@@ -117,6 +117,14 @@ def submit(
     show.submitted(file, options, dry_run=dry_run)
 
 
+@command(hidden=True)
+def requeued(file: BenchmarkFile, job: str, restarts: int) -> None:
+    """For the scripts of `submit`: end a job that Slurm has queued again and again, and that came no further."""
+    from i2ibench.slurm import show
+
+    show.requeued(file, job, restarts)
+
+
 @command()
 def status(file: BenchmarkFile) -> None:
     """Show how far each trial is: from another terminal, or another machine that sees the store."""

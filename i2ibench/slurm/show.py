@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from i2ibench import benchmark, config, jobs
-from i2ibench.errors import counted
+from i2ibench.errors import I2IBenchError, counted
 from i2ibench.monitor import duration
 from i2ibench.show import console, table
 from i2ibench.simulate import simulate
 from i2ibench.slurm import submit
 from i2ibench.slurm.checks import checks
+from i2ibench.slurm.requeue import require_progress
 
 
 def submitted(file: Path, options: Mapping[str, Any], *, dry_run: bool) -> None:
@@ -42,6 +43,15 @@ def submitted(file: Path, options: Mapping[str, Any], *, dry_run: bool) -> None:
         print(
             f"Slurm would not start it as things are ({hindrance}): `i2ibench doctor --slurm` says what the nodes have"
         )
+
+
+def requeued(file: Path, job: str, restarts: int) -> None:
+    """Raise TrialError if a job that begins again did not get any further in its last runs."""
+    try:
+        the_plan, store = benchmark.load(file)
+    except I2IBenchError:  # for the run to say; or data are still to be fetched, which it does
+        return
+    require_progress(the_plan, store, job, restarts)
 
 
 def doctor(file: Path) -> bool:

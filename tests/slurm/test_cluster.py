@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from i2ibench import monitor
+from i2ibench.slurm.requeue import RUNS
 
 pytestmark = pytest.mark.slow
 
@@ -138,6 +140,26 @@ def test_a_trial_longer_than_the_time_limit_is_done_over_several(short, lab) -> 
     sleepy.wait_for(job, "COMPLETED", 180)
     assert int(lab.job(job)["Restarts"]) >= 1
     assert len(sleepy.steps()) == 200
+    assert len(sleepy.scores()) == 1
+
+
+def test_a_job_that_comes_no_further_is_not_queued_for_ever(short, sleepy, lab, until) -> None:
+    sleepy.write()
+    job = sleepy.submit("--array", "1", "--option=--exclude=n3", *NO_GPU)
+    for run in range(1 + RUNS):
+        until(lambda begun=run + 1: sleepy.output().count("i2ibench 0.") == begun, 60)
+        time.sleep(0.5)  # the script listens now, and the first step is seconds away
+        lab.ask(f"scancel --batch --signal=USR1 {job}")  # as a time limit would
+        until(lambda: lab.job(job)["JobState"] == "PENDING", 60)
+        sleepy.hasten(job)
+    sleepy.wait_for(job, "FAILED", 60)
+    assert lab.job(job)["Restarts"] == str(1 + RUNS)
+    assert not sleepy.steps()
+    said = f"job {job}_0 was begun again {RUNS} times and came no further"
+    assert said in sleepy.output()
+    assert [said in str(row.error) for row in monitor.rows(*sleepy.load())] == [True]  # as `i2ibench status` shows
+    longer = sleepy.submit("--array", "1", "--option=--exclude=n3", *NO_GPU)
+    sleepy.wait_for(longer, "COMPLETED")
     assert len(sleepy.scores()) == 1
 
 
