@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from i2ibench import __version__
+from i2ibench.cli import app
 
 Write = Callable[..., Path]
 COMMANDS = ("run", "plan", "status", "report", "evaluate", "methods", "datasets", "doctor", "assets")
@@ -39,6 +40,14 @@ def test_every_command_has_help(command: str) -> None:
     run = i2ibench(command, "--help")
     assert run.returncode == 0
     assert "Usage" in run.stdout
+
+
+def test_help_shows_no_type_beside_flags(command_line: Callable[..., tuple[int, str, str]]) -> None:
+    named = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    for command in ((), ("data",), ("data", "fetch"), ("assets",), ("assets", "fetch"), *((name,) for name in named)):
+        _, out, _ = command_line(*command, "--help")
+        assert "--help" in out
+        assert "<bool>" not in out, command
 
 
 def test_version() -> None:

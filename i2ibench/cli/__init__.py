@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from i2ibench import __version__
-from i2ibench.cli.arguments import app, flowing
+from i2ibench.cli.arguments import app, tidy_help
 from i2ibench.errors import I2IBenchError
 
 # isort: off
@@ -19,7 +19,7 @@ from i2ibench.cli import running, reporting, looking, models  # noqa: F401
 
 # isort: on
 for group in (app, looking.assets_app, looking.data_app):
-    flowing(group)
+    tidy_help(group)
 
 UsageError: Any = typer.BadParameter.__base__  # Typer exports no name for it
 

@@ -8,8 +8,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from i2ibench.errors import ConfigError
+
+
+class _Flags:
+    """Shows no type beside flags, which take no value: Typer prints <bool> there."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Command(_Flags, TyperCommand):
+    """A command."""
+
+
+class Group(_Flags, TyperGroup):
+    """A command that has others below it."""
+
 
 app = typer.Typer(
     help="Compare image-to-image translation methods on equal terms: one YAML, one command, one leaderboard.",
@@ -45,7 +66,10 @@ def only_with(option: str, given: object, **others: Any) -> None:
             raise ConfigError(f"--{name.replace('_', '-')} counts only with {option}")
 
 
-def flowing(group: typer.Typer) -> None:
-    """Let the help of a group's commands wrap as the terminal does: Typer keeps our line ends in later paragraphs."""
+def tidy_help(group: typer.Typer) -> None:
+    """Let the help of a group's commands wrap as the terminal does (Typer keeps our line ends in later paragraphs), and
+    show no type beside flags."""
+    group.info.cls = Group
     for each in group.registered_commands:
+        each.cls = Command
         each.help = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(each.callback) or "")
