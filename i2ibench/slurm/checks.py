@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ def checks(file: Path) -> Iterator[Check]:
     """
     read = config.load(file)
     chosen = submit.settings(read, {})
-    version = _ask("sinfo", "--version")
+    version = submit.ask("sinfo", "--version")
     if version is None:
         yield Check("Slurm", "wrong", "no sinfo here: is this a login node of the cluster?")
     else:
@@ -58,7 +57,7 @@ def checks(file: Path) -> Iterator[Check]:
 
 
 def _slurm(read: Config, chosen: Slurm, version: str) -> Iterator[Check]:
-    settings = _ask("scontrol", "show", "config")
+    settings = submit.ask("scontrol", "show", "config")
     if settings is None:
         yield Check("Slurm", "wrong", f"{version}, and its controller does not answer")
         return
@@ -69,7 +68,7 @@ def _slurm(read: Config, chosen: Slurm, version: str) -> Iterator[Check]:
     except I2IBenchError as error:
         yield Check("the job", "wrong", str(error))
     wanted = ("--partition", chosen.partition) if chosen.partition else ()
-    shapes = (_ask("sinfo", "--noheader", "--format=%D of %c cores, %m MB, %G", *wanted) or "").splitlines()
+    shapes = (submit.ask("sinfo", "--noheader", "--format=%D of %c cores, %m MB, %G", *wanted) or "").splitlines()
     has_gpus = any("gpu" in shape for shape in shapes)
     found = "; ".join(sorted({" ".join(shape.split()).replace(", (null)", ", no GPU") for shape in shapes})) or "none"
     if chosen.gpus_per_node and not has_gpus:
@@ -84,7 +83,7 @@ def _preemption(settings: str, chosen: Slurm) -> Check:
     mode = values.get("PreemptMode", "OFF")
     if mode == "OFF":
         return Check("preemption", "ok", "off: jobs run to their end")
-    partition = _ask("scontrol", "show", "partition", *([chosen.partition] if chosen.partition else [])) or ""
+    partition = submit.ask("scontrol", "show", "partition", *([chosen.partition] if chosen.partition else [])) or ""
     grace = max((int(found) for found in re.findall(r"GraceTime=(\d+)", partition)), default=0)
     given = grace or int(re.sub(r"\D.*", "", values.get("KillWait", "0")) or 0)
     found = f"{mode}: {given} s for checkpoints"
@@ -153,12 +152,3 @@ def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
         if path.resolve().is_relative_to(mount) and len(mount.parts) >= len(found[0].parts):
             found = (mount, kind)
     return found[1]
-
-
-def _ask(*command: str) -> str | None:
-    """What a command prints; None if it is not there, or fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

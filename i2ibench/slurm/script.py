@@ -37,12 +37,23 @@ def render(slurm: Slurm, *, name: str = "i2ibench", benchmark: str = "benchmark.
     text = environment.get_template(f"{kind}.sbatch.j2").render(
         slurm=slurm,
         array=bool(slurm.array),
-        name=re.sub(r"[^\w.]+", "-", name) or "i2ibench",
+        name=job_name(name),
         benchmark=shlex.quote(benchmark),
         setup=setup,
         options="--executor local --no-wait" if slurm.array else "",
     )
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def job_name(benchmark: str) -> str:
+    """What the job of a benchmark is called, by the benchmark's name."""
+    return re.sub(r"[^\w.]+", "-", benchmark) or "i2ibench"
+
+
+def benchmark_of(script: str) -> str:
+    """The benchmark file that a script runs if it is given none; "" if it is no script of ours."""
+    found = re.search(r"^benchmark=\$\{1:-(.*)\}$", script, re.MULTILINE)
+    return "".join(shlex.split(found[1])) if found else ""
 
 
 def defaults() -> dict[str, str]:

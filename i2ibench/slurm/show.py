@@ -29,6 +29,7 @@ def submitted(file: Path, options: Mapping[str, Any], *, dry_run: bool) -> None:
     if not left:
         print(f"all {len(the_plan.trials)} trials are in {store.path} already; `i2ibench report` draws them")
         return
+    others = submit.others(read)
     hindrance = submit.hindrance(read, chosen)  # before the job itself counts in the user's limits
     job, log = submit.submit(read, chosen)
     name = shlex.quote(str(file))
@@ -39,6 +40,8 @@ def submitted(file: Path, options: Mapping[str, Any], *, dry_run: bool) -> None:
         f"  i2ibench status {name}       how far each trial is\n"
         f"  scancel {job}                end it; submit again to go on"
     )
+    for other, state in others.items():
+        print(f"job {other} is {state} for this benchmark already: they share its trials, and none is done twice")
     if hindrance:
         print(
             f"Slurm would not start it as things are ({hindrance}): `i2ibench doctor --slurm` says what the nodes have"

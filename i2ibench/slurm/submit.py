@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from i2ibench import yamlfile
 from i2ibench.config import Config
 from i2ibench.errors import ConfigError
-from i2ibench.slurm.script import render
+from i2ibench.slurm.script import benchmark_of, job_name, render
 from i2ibench.slurm.settings import Slurm, site_file
 from i2ibench.validation import validate
 
@@ -78,12 +78,37 @@ def hindrance(benchmark: Config, chosen: Slurm) -> str:
     return ""
 
 
+def others(benchmark: Config) -> dict[str, str]:
+    """Jobs of this user that do this benchmark already, oldest first: id -> "pending", "running" or both of an array.
+
+    They have its name, their script names its file, and they see its store from where they were submitted.
+    """
+    chosen = (f"--name={job_name(benchmark.name)}", "--states=PENDING,RUNNING", "--sort=i")
+    states: dict[str, set[str]] = {}
+    for line in (ask("squeue", "--me", "--noheader", "--format=%F|%T|%Z", *chosen) or "").splitlines():
+        job, state, folder = line.split("|", 2)
+        file = benchmark_of(ask("scontrol", "write", "batch_script", job, "-") or "")
+        same = ((Path(file), benchmark.file), (Path(benchmark.header.store),) * 2)
+        if all(Path(folder, theirs).resolve() == ours.resolve() for theirs, ours in same):
+            states.setdefault(job, set()).add(state.lower())
+    return {job: " and ".join(sorted(found)) for job, found in states.items()}
+
+
 def submit(benchmark: Config, chosen: Slurm) -> tuple[str, str]:
     """Queue the job; returns its id and the pattern of the files that it writes to."""
     job = sbatch(script(benchmark, chosen), "--parsable").splitlines()[0].partition(";")[0]
     log = next(line for line in script(benchmark, chosen).splitlines() if line.startswith("#SBATCH --output="))
     pattern = log.partition("--output=")[2].replace("%j", job).replace("%A", job).replace("%a", "*")
     return job, pattern
+
+
+def ask(*command: str) -> str | None:
+    """What a command prints; None if it is not there, or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _set(layer: Slurm) -> dict[str, Any]:

@@ -194,6 +194,26 @@ def test_a_request_that_no_node_can_meet_is_said_to_wait(lab, sleepy) -> None:
     assert "Slurm would not start it as things are (Requested node configuration is not available)" in said
 
 
+def test_submit_says_which_jobs_do_the_benchmark_already(lab, sleepy, sleepy_type, tmp_path: Path) -> None:
+    sleepy.write()
+    first = sleepy.submit("--array", "2", "--option=--hold", *NO_GPU)
+    second = sleepy.submit("--option=--hold", *NO_GPU)
+    command = (sys.executable, "-m", "i2ibench", "submit", str(sleepy.file), "--option=--hold", *NO_GPU)
+    done: subprocess.CompletedProcess[str] = lab.run(*command, cwd=sleepy.folder)
+    job = re.match(r"job (\d+): ", done.stdout)
+    assert job, done.stderr
+    sleepy.jobs.append(job[1])
+    assert re.findall(r"^job (\d+) is pending for this benchmark already", done.stdout, re.MULTILINE) == [first, second]
+    (tmp_path / "elsewhere").mkdir()
+    twin = sleepy_type(tmp_path / "elsewhere", lab)  # of the same name, with a store of its own
+    twin.write()
+    done = lab.run(*command[:4], str(twin.file), *command[5:], cwd=twin.folder)
+    job = re.match(r"job (\d+): ", done.stdout)
+    assert job, done.stderr
+    sleepy.jobs.append(job[1])
+    assert "already" not in done.stdout
+
+
 def test_doctor_asks_slurm_itself(lab, sleepy) -> None:
     sleepy.write()
     text = sleepy.file.read_text()

@@ -16,7 +16,7 @@ from i2ibench import benchmark, config, lease
 from i2ibench.errors import ConfigError
 from i2ibench.slurm import submit
 from i2ibench.slurm.checks import checks, file_system
-from i2ibench.slurm.script import defaults, render
+from i2ibench.slurm.script import benchmark_of, defaults, render
 from i2ibench.slurm.settings import Slurm, seconds
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_a_script_is_valid_shell(slurm: Slurm) -> None:
     assert "#SBATCH --job-name=a-benchmark-s-name-rm-rf-\n" in text
     line = next(line for line in text.splitlines() if line.startswith("benchmark="))
     said = subprocess.run(["bash", "-c", f'{line}; printf %s "$benchmark"'], capture_output=True, text=True)
-    assert said.stdout == "it's $HOME/b c.yaml"
+    assert said.stdout == benchmark_of(text) == "it's $HOME/b c.yaml"
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
