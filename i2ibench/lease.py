@@ -16,7 +16,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 BEAT = 5.0  # seconds between two heartbeats
+SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")  # of a holder
 EXPIRY = 60.0  # seconds without a heartbeat after which a holder is taken for dead: a file server may stall for long
 
 
@@ -44,6 +45,11 @@ class Holder:
     def restarts(self) -> str:
         """How often Slurm has queued its job again; "" where it has not."""
         return str(self.content.get("SLURM_RESTART_COUNT", ""))
+
+    @property
+    def job(self) -> str:
+        """Its Slurm job; "" where it is none."""
+        return slurm_job(self.content)
 
     @property
     def key(self) -> tuple[int, str | None]:
@@ -146,6 +152,13 @@ def newest_beat(folder: Path) -> float | None:
     return None if newest is None else newest.beat
 
 
+def slurm_job(variables: Mapping[str, Any]) -> str:
+    """The id of a Slurm job by its variables, as squeue shows it: 12, or 12_3 of an array; "" where there are none."""
+    if array := variables.get("SLURM_ARRAY_JOB_ID"):
+        return f"{array}_{variables.get('SLURM_ARRAY_TASK_ID')}"
+    return str(variables.get("SLURM_JOB_ID", ""))
+
+
 @cache
 def machine() -> str:
     """What process ids are unique in: one boot of one kernel, and within it one namespace of processes."""
@@ -157,7 +170,7 @@ def machine() -> str:
 
 
 def _identity() -> dict[str, Any]:
-    slurm = {key: os.environ[key] for key in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT") if key in os.environ}
+    slurm = {key: os.environ[key] for key in SLURM_VARIABLES if key in os.environ}
     return {
         "owner": secrets.token_hex(8),
         "host": socket.gethostname(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -58,6 +59,7 @@ class Row:
     log: str = ""  # where the whole story of a failure lies
     failed_at: float = 0.0  # seconds since the epoch
     host: str = ""  # where it is worked on
+    job: str = ""  # the Slurm job that works on it, if one does
     restarts: str = ""  # SLURM_RESTART_COUNT there
     beat_seconds: float | None = None  # since its last heartbeat
 
@@ -70,6 +72,7 @@ class Row:
             parts += [f"loss {self.loss:.3g}"] if self.loss is not None else []
             parts += [f"{duration(self.eta_seconds)} left"] if self.eta_seconds is not None else []
         where = f" (log: {self.log})" if self.log else ""
+        parts += [f"by job {self.job}"] if self.job not in ("", lease.slurm_job(os.environ)) else []
         return ", ".join(parts) + (f": {self.error}{where}" if self.error else "")
 
 
@@ -181,8 +184,11 @@ class Monitor(AbstractContextManager["Monitor"]):
         began = time.monotonic()
         if began >= self._look_again:
             for spec in self._specs:
-                if self._rows[spec.id].state != "done":
-                    self._rows[spec.id] = self._as_told(_row(self._plan, self._store, spec))
+                before = self._rows[spec.id]
+                if before.state != "done":
+                    row = self._as_told(_row(self._plan, self._store, spec))
+                    ended = before.state in AT_WORK and row.state in ("done", "failed")  # by whom it was at work on
+                    self._rows[spec.id] = replace(row, job=before.job) if ended else row
             self._look_again = time.monotonic() + (time.monotonic() - began) / QUIET_SHARE
         return list(self._rows.values())
 
@@ -243,6 +249,7 @@ def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
         loss=progress.get("loss"),
         eta_seconds=progress.get("eta_seconds"),
         host=held.host if held else "",
+        job=held.job if held else "",
         restarts=held.restarts if held else "",
         beat_seconds=held.age() if held else None,
     )

@@ -4,6 +4,7 @@ import io
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,29 @@ def test_a_row_says_who_works_on_it_and_when_its_heart_last_beat(
         assert word in shown
     assert os.uname().nodename not in shown, "it is this machine"
     assert monitor.rows(plan, store)[1].state == "waiting"
+
+
+def test_a_line_says_which_other_job_works_on_a_trial_and_to_its_end(
+    benchmark_file: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, store = benchmark.load(benchmark_file())
+    out, trials = io.StringIO(), [store.trial(spec.id) for spec in plan.trials]
+    with monitor.Monitor(plan, store, plan.trials, Console(file=out, width=300)) as watching, ExitStack() as held:
+        for task, trial in enumerate(trials):
+            for key, value in {"JOB_ID": 11 + task, "ARRAY_JOB_ID": 12, "ARRAY_TASK_ID": task}.items():
+                monkeypatch.setenv(f"SLURM_{key}", str(value))
+            held.enter_context(lease.acquire(trial.path))
+            trial.write_progress("training", step=1 + task, steps=6)
+        watching._speak()  # as the job 12_1
+        trials[0].write_result({})
+        trials[0].write_scores(
+            plan.trials[0].score_key(plan.key), {"values": {"ssim": 1, "psnr": 1}, "protocol": {}}, {}
+        )
+        held.close()
+    first, second, last = out.getvalue().splitlines()
+    assert first.endswith("training, step 1/6, by job 12_0")
+    assert second.endswith("training, step 2/6")
+    assert last.endswith("seed 0: done, by job 12_0")
 
 
 @pytest.mark.parametrize("name", ["result.json", "error.json"])
