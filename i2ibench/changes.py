@@ -7,10 +7,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from i2ibench import frames, statistics
 from i2ibench.costs import COSTS
+from i2ibench.errors import counted
 from i2ibench.identity import BOOKKEEPING
 from i2ibench.record import Recorded
 
@@ -175,11 +176,17 @@ def _surroundings(runs: Sequence[tuple[Plan, Store]]) -> Iterator[Difference]:
     """Packages, revisions and hardware of the finished trials."""
     found = [frames.provenance(plan, store) for plan, store in runs]
     for key in dict.fromkeys(key for each in found for key in each):
-        values = [sorted(each.get(key, {})) for each in found]
-        if key in BY_CHANCE or all(value == values[0] for value in values) or not all(found):
+        values = [each.get(key, {}) for each in found]
+        if key in BY_CHANCE or all(value.keys() == values[0].keys() for value in values) or not all(found):
             continue
-        said = [_long(value) if key in LONG else ", ".join(map(_abridged, value)) for value in values]
+        said = map(_long if key in LONG else _counted, values)
         yield Difference(key, "", tuple(value or NONE for value in said))
+
+
+def _counted(values: Mapping[str, int]) -> str:
+    """The values that trials of a run have; where these are several, with the number of trials that have each."""
+    of = {_abridged(value): f" ({counted(trials, 'trial')})" for value, trials in sorted(values.items())}
+    return ", ".join(value + (trials if len(of) > 1 else "") for value, trials in of.items())
 
 
 def _abridged(value: str) -> str:
@@ -187,8 +194,8 @@ def _abridged(value: str) -> str:
     return value[:10] if re.fullmatch("[0-9a-f]{40}", value) else value
 
 
-def _long(values: Sequence[Any]) -> str:
-    return f"{sum(str(value).count(chr(10)) + 1 for value in values)} lines" if values else ""
+def _long(values: Mapping[str, int]) -> str:
+    return f"{sum(value.count(chr(10)) + 1 for value in values)} lines" if values else ""
 
 
 def _costs(board: Board, label: str, joint: Joint) -> Iterator[CostChange]:

@@ -175,12 +175,13 @@ def stamps(plan: Plan, store: Store) -> dict[str, dict[str, Any]]:
 
 
 def provenance(plan: Plan, store: Store) -> dict[str, dict[str, int]]:
-    """Each provenance key of the finished trials, flattened: its values, and the number of trials that have each."""
+    """Each provenance key of the finished trials, flattened: its values in words, and how many trials have each."""
     counts: dict[str, dict[str, int]] = {}
     for spec in plan.trials:
         for key, value in flat((store.trial(spec.id).result() or {}).get("provenance", {})):
-            values = counts.setdefault(key, {})
-            values[str(value)] = values.get(str(value), 0) + 1
+            values = counts.setdefault("uncommitted changes" if key == "git.dirty" else key, {})
+            word = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+            values[word] = values.get(word, 0) + 1
     return counts
 
 

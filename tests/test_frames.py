@@ -150,4 +150,4 @@ def test_curves_in_long_form(planned: tuple[Plan, Store]) -> None:
 def test_provenance_counts_the_trials_behind_each_value(planned: tuple[Plan, Store]) -> None:
     finish(*planned, 0)
     finish(*planned, 1)
-    assert frames.provenance(*planned) == {"git.dirty": {"False": 2}, "cores": {"0": 1, "1": 1}}
+    assert frames.provenance(*planned) == {"uncommitted changes": {"no": 2}, "cores": {"0": 1, "1": 1}}

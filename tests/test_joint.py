@@ -151,12 +151,15 @@ def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_thei
     finish(plan, second, ssim=0.7)
     for spec in plan.trials:
         if spec.label == "tiny":  # the others are copies, as `merge` would have made them
+            git = {"dirty": True, "diff": "+a\n-b"} if spec.seed == 0 else {"dirty": False}
             hardware = {"processor": "a faster one", "host": "x"}
             cost = {"parameters": 84, "train_seconds": 5.0}
-            second.trial(spec.id).write_result({"id": spec.id, "cost": cost, "provenance": {"hardware": hardware}})
+            made = {"hardware": hardware, "git": git}
+            second.trial(spec.id).write_result({"id": spec.id, "cost": cost, "provenance": made})
             cost = {"parameters": 84, "train_seconds": 50.0}
             hardware = {"processor": "a slow one", "host": "y"}
-            first.trial(spec.id).write_result({"id": spec.id, "cost": cost, "provenance": {"hardware": hardware}})
+            made = {"hardware": hardware, "git": {"dirty": False}}
+            first.trial(spec.id).write_result({"id": spec.id, "cost": cost, "provenance": made})
         else:
             shutil.copytree(first.trial(spec.id).path, second.trial(spec.id).path, dirs_exist_ok=True)
     other = f"{path}@{tmp_path / 'elsewhere'}"
@@ -168,6 +171,9 @@ def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_thei
     assert table.loc[f"tiny ({other})", "train_seconds"] == 5
     assert {one.cost: one.values for one in compared.costs} == {"parameters": (84, 84), "train_seconds": (50, 5)}
     assert ("hardware.processor", ("a slow one", "a faster one")) in [(d.what, d.values) for d in compared.differences]
+    of = {one.what: one.values for one in compared.differences}
+    assert of["uncommitted changes"] == ("no", "no (2 trials), yes (1 trial)")
+    assert of["git.diff"] == ("–", "2 lines")
     assert not compared.same_hardware
     assert compared.differences[0].what == "trained anew (same settings and code)"
     best = {change.comparison.winner for change in compared.scores if change.comparison.metric == "ssim"}
