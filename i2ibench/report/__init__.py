@@ -32,7 +32,7 @@ from i2ibench.report import (
     tradeoff,
     words,
 )
-from i2ibench.report.drawing import SHOWN
+from i2ibench.report.drawing import SHOWN, say_below, source
 from i2ibench.report.once import Once
 from i2ibench.report.page import Sources
 from i2ibench.report.parallel import Make
@@ -195,7 +195,7 @@ def _figures(
     of_images: list[Make] = [
         partial(make, board, plan, store, images, looks) for make in (samples.grid, samples.styles, samples.cycles)
     ] if images else []  # fmt: skip
-    return [
+    makes: list[Make] = [
         partial(human.drawing, board, looks),
         *of_images,
         partial(scores.scores, board, looks),
@@ -208,6 +208,15 @@ def _figures(
         partial(budget.images, board, boards, plan, looks),
         partial(steps.steps, board, plan, looks),
     ]
+    return [partial(_of, source(board, plan), make) for make in makes]
+
+
+def _of(data: str, make: Make) -> Drawing | None:
+    """A figure that says below what it is of; one of images, or of several data sets, has done so itself."""
+    drawing = make()
+    if drawing is not None and data and not drawing.raster and not drawing.figure.get_supxlabel():
+        say_below(drawing.figure, data)
+    return drawing
 
 
 def _losses(board: Board, sources: Sources) -> Drawing | None:

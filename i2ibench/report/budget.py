@@ -17,6 +17,7 @@ from i2ibench.report.drawing import (
     listed,
     log_axis,
     reference_lines,
+    say_below,
     shorten,
 )
 from i2ibench.report.style import Looks, figure, house
@@ -76,11 +77,13 @@ def images(board: Board, boards: Sequence[Board], plan: Plan, looks: Looks) -> D
             reference_lines(ax, column, board.references, named=True)
             ax.set_ylabel("")
         legend_above(drawing, axes[0])
+    names = listed([b.data for _, b in family])
+    say_below(drawing, f"data sets: {names}")
     sizes = listed([f"{n:,.0f}" for n, _ in family])
     return Drawing(
         f"images-{board.slug}",
         "Score against training images",
-        f"The data sets {listed([b.data for _, b in family])} differ in the number of their training images alone. "
+        f"The data sets {names} differ in the number of their training images alone. "
         "Mean over seeds, bars span them (log scale). Dotted lines are the references, which do not train.",
         f"{listed([column.title for column in columns])} after training on {sizes} images: "
         f"{listed([line[0][1].label for line in lines])}.",

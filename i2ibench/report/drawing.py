@@ -15,6 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
+from i2ibench.plan import Plan
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.style import MUTED, REFERENCE_COLOUR, Looks, house
 
@@ -58,6 +59,17 @@ class Drawing:
             FigureCanvasSVG(self.figure).print_svg(f"{place}.svg", metadata={"Date": None})
             FigureCanvasPdf(self.figure).print_pdf(f"{place}.pdf", metadata={"CreationDate": None})
         return Saved(self.name, self.title, self.caption, self.alt, self.raster)
+
+
+def source(board: Board, plan: Plan) -> str:
+    """What a figure says of its data set: its name, where there are several. Figures leave the page that says it."""
+    return f"data set: {board.data}" if len(plan.data) > 1 else ""
+
+
+def say_below(figure: Figure, words: str) -> None:
+    """A line under a figure's axes, at its left edge."""
+    with house():
+        figure.supxlabel(words, x=0.0, ha="left", size=9.5, color=MUTED)
 
 
 def top(board: Board) -> list[Row]:

@@ -28,6 +28,7 @@ def draw(
     names: Sequence[str],
     colours: Mapping[int, str],
     notes: Sequence[Sequence[str]] | None = None,
+    source: str = "",
 ) -> Figure:
     """A figure of rows of images, uint8 (H, W, 3); None leaves a place empty, and smaller ones stand in the middle.
 
@@ -35,6 +36,7 @@ def draw(
         names: of the rows; may have two lines.
         colours: of a bar under the titles of some columns.
         notes: a line of text under each image.
+        source: a line under them all.
     """
     seen = [[None if image is None else _resized(image) for image in row] for row in cells]
     side = max(max(image.shape[:2]) for row in seen for image in row if image is not None)
@@ -42,7 +44,8 @@ def draw(
     canvas = _canvas(seen, side, across, down)
     wrapped = ["\n".join(shorten(line, 16) for line in textwrap.wrap(title, 15)[:2]) for title in titles]
     left, above, edge = 82, 34 + 16 * max(title.count("\n") for title in wrapped), 6  # margins in pixels
-    width, height = left + canvas.shape[1] + edge, above + canvas.shape[0] + edge
+    below = edge + (22 if source else 0)
+    width, height = left + canvas.shape[1] + edge, above + canvas.shape[0] + below
 
     def at(x: float, y: float) -> tuple[float, float]:
         """Pixels right of the images' left and above their top edge, as shares of the figure."""
@@ -51,7 +54,8 @@ def draw(
     with house():
         drawing = figure(width / DPI, height / DPI, constrained=False)
         drawing.set_dpi(DPI)
-        drawing.figimage(canvas, left, edge)  # pixel for pixel
+        drawing.figimage(canvas, left, below)  # pixel for pixel
+        drawing.text(*at(edge - left, above - height + 4), source, va="bottom", size=9.5, color=MUTED)
         for i, title in enumerate(wrapped):
             start = i * across
             drawing.text(*at(start + side / 2, 10), title, ha="center", va="bottom", size=9.5, weight="bold", color=INK)

@@ -10,7 +10,7 @@ import numpy as np
 from i2ibench.data.images import ImageSet, evenly_spaced, same_shapes
 from i2ibench.report import grids
 from i2ibench.report.board import Board
-from i2ibench.report.drawing import SHOWN, Drawing, left_out
+from i2ibench.report.drawing import SHOWN, Drawing, left_out, source
 from i2ibench.report.style import Looks
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def grid(
             [[""] * len(before) + [_value(distances, label, i) for label in labels] for i in chosen]
             if distances
             else None,
+            source(board, plan),
         ),
         raster=True,
     )
@@ -128,7 +129,7 @@ def styles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
         f"{count} translations of one input with styles drawn at random, for a few test images; the first "
         "finished seed of each method that can give several.",
         f"{count} styles each of a few test images of {board.data} by {', '.join(found)}.",
-        grids.draw(cells, ["input", *(f"style {i + 1}" for i in range(count))], names, {}),
+        grids.draw(cells, ["input", *(f"style {i + 1}" for i in range(count))], names, {}, source=source(board, plan)),
         raster=True,
     )
 
@@ -155,6 +156,7 @@ def cycles(board: Board, plan: Plan, store: Store, images: Images, looks: Looks)
         grids.draw(
             cells, titles, [images.test_names[i] for i in chosen],
             {i: looks.colours[label] for j, label in enumerate(labels) for i in (1 + 2 * j, 2 + 2 * j)},
+            source=source(board, plan),
         ),
         raster=True,
     )  # fmt: skip

@@ -39,6 +39,7 @@ def test_data_sets_that_differ_in_training_images_alone_make_one_figure(benchmar
     expected = [(n, rows[data].cells["lpips"].mean) for n, data in ((40, "few"), (1000, "many"))]
     np.testing.assert_allclose(line.get_xydata(), expected)
     assert kid.get_xscale() == "log"
+    assert drawings["many"].figure.get_supxlabel() == "data sets: few and many"
     assert "after training on 40 and 1,000 images: pix2pix." in drawings["many"].alt
 
 

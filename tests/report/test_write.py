@@ -65,6 +65,25 @@ def test_everything_is_there_and_nothing_is_left_over(report: Path) -> None:
     assert [path.name for path in report.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_figure_says_of_which_data_set_it_is_where_there_are_several(
+    benchmark: Any, report: Path, tmp_path: Path
+) -> None:
+    twin = replace(benchmark.plan.data["glyphs"], label="glyphs there and back")
+    benchmark.plan = replace(benchmark.plan, data=benchmark.plan.data | {twin.label: twin})
+    benchmark.images[twin.label] = benchmark.images["glyphs"]
+    for label in benchmark.plan.data:
+        benchmark.data = label
+        benchmark.method("pix2pix", 0.4)
+        benchmark.references()
+    write(benchmark.plan, benchmark.store, benchmark.images, tmp_path)
+    said = {file.stem: file.read_text() for file in (tmp_path / "figures").glob("*.svg")}
+    assert {"samples-glyphs", "scores-glyphs", "distributions-glyphs"} <= set(said)
+    for name, text in said.items():
+        assert f"<!-- data set: {'glyphs' if name.endswith('-glyphs') else twin.label} -->" in text, name
+    for file in (report / "figures").glob("*.svg"):
+        assert "data set:" not in file.read_text(), "of one alone the page says it"
+
+
 def test_parquet_is_the_long_frame(report: Path, finished: Any) -> None:
     table = pd.read_parquet(report / "results.parquet")
     pd.testing.assert_frame_equal(table, frames.frame(finished.plan, finished.store), check_dtype=False)
