@@ -83,6 +83,24 @@ def test_no_request_leaves_the_site(site: Path) -> None:
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", sheet.read_text(encoding="utf-8")), sheet.name
 
 
+def test_wide_tables_scroll_by_keyboard(site: Path, browser: Any) -> None:
+    browser.call("Emulation.setDeviceMetricsOverride", width=500, height=900, deviceScaleFactor=1, mobile=False)
+    browser.call("Page.navigate", url=(site / "data.html").as_uri())
+    wide = "document.querySelectorAll('.md-typeset__scrollwrap[tabindex]')"
+    assert browser.wait(f"{wide}.length")
+    every = "[...document.querySelectorAll('.md-typeset__scrollwrap')].every("
+    assert browser.value(f"{every}e => (e.scrollWidth > e.clientWidth) === (e.tabIndex === 0))")
+    assert browser.value(f"{every}e => e.getAttribute('role') === 'region')")
+    names = browser.value(f"[...{wide}].map(e => e.getAttribute('aria-label'))")
+    assert "Table: Data sets known by name" in names
+    browser.value(f"{wide}[0].focus()")
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", windowsVirtualKeyCode=39)
+    assert browser.wait(f"{wide}[0].scrollLeft > 0")
+    browser.call("Emulation.setDeviceMetricsOverride", width=900, height=900, deviceScaleFactor=1, mobile=False)
+    assert browser.wait(f"{wide}.length === 0")  # what does not scroll is no stop
+
+
 def test_what_the_example_report_links_is_there(site: Path) -> None:
     folder = site / "reports/example"
     links = re.findall(r'<a href="([^"#:]+)"', (folder / "index.html").read_text(encoding="utf-8"))
