@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -183,7 +184,16 @@ def _method_class(config: Config, entry: Entry) -> type[Method]:
     try:
         return registry.method(name, config.base)
     except ConfigError as error:
-        raise config.error(path, str(error)) from None
+        raise config.error(path, f"{error}{_kept(config, name)}") from None
+
+
+def _kept(config: Config, name: str) -> str:
+    """How to get back the file of a method that is gone: its trials keep copies, and cannot be named without it."""
+    if not name.endswith(".py") or (config.base / name).exists():
+        return ""
+    of_trials = Path(config.header.store).expanduser().glob(f"{glob.escape(Path(name).stem)}-*/method.py")
+    newest = max(of_trials, key=lambda copy: copy.stat().st_mtime, default=None)
+    return f"; its trials keep copies: put one back, such as {newest}" if newest else ""
 
 
 def _params(config: Config, entry: Entry, method: type[Method]) -> tuple[Any, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,3 +227,20 @@ def test_benchmarks_that_need_no_download_can_be_planned(name: str) -> None:
     the_plan = make(file)
     assert the_plan.name == name
     assert not the_plan.skipped
+
+
+def test_a_method_whose_file_is_gone_comes_back_from_what_its_trials_keep(
+    benchmark_file: Write, tmp_path: Path
+) -> None:
+    file = benchmark_file()
+    before = [spec.id for spec in make(file).trials]
+    kept = [tmp_path / "runs" / trial / "method.py" for trial in (before[1], "tiny-glyphs-s0-of-old")]
+    for i, copy in enumerate(kept):
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes((tmp_path / "tiny.py").read_bytes())
+        os.utime(copy, (1000 - i,) * 2)
+    (tmp_path / "tiny.py").unlink()
+    with pytest.raises(ConfigError, match=rf"no such file; its trials keep copies: put one back, such as {kept[0]}$"):
+        make(file)
+    (tmp_path / "tiny.py").write_bytes(kept[0].read_bytes())
+    assert [spec.id for spec in make(file).trials] == before
