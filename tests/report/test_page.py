@@ -105,6 +105,10 @@ def test_a_screen_reader_gets_all(html: str) -> None:
     assert len(tags.all("img")) == 6
     assert len(tags.all("caption")) == len(tags.all("table"))
     assert all("scope" in header for header in tags.all("th"))
+    scrolls = [tag for name in ("div", "pre") for tag in tags.all(name) if "tabindex" in tag]
+    assert len(scrolls) > 6
+    assert all(tag.get("role") and tag.get("aria-label") for tag in scrolls), "each has a name where it is reached"
+    assert all(tag.get("tabindex") == "0" for tag in tags.all("pre"))
 
 
 def test_protocol_provenance_and_yaml_are_there(html: str) -> None:
