@@ -228,9 +228,9 @@ def _row(plan: Plan, store: Store, spec: TrialSpec) -> Row:
         state = trial.state(spec.score_key(plan.key), plan.metrics(spec))
         if state == "failed":
             error = trial.error() or {}
-            return Row(
-                spec, state, error=error.get("error", ""), log=error.get("log", ""), failed_at=error.get("time", 0.0)
-            )
+            log = trial.path / "log.txt"  # none where it had not begun
+            story = str(log) if log.exists() else ""
+            return Row(spec, state, error=error.get("error", ""), log=story, failed_at=error.get("time", 0.0))
         saved = store.trial(spec.trained_as).saved_step()
         if state == "interrupted" or (state == "waiting" and saved is not None):  # perhaps of networks that it shares
             return Row(spec, "interrupted", step=saved, steps=spec.training["steps"])
