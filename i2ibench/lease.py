@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 BEAT = 5.0  # seconds between two heartbeats
-SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")  # of a holder
 EXPIRY = 60.0  # seconds without a heartbeat after which a holder is taken for dead: a file server may stall for long
+SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT")  # of a holder
 
 
 @dataclass(frozen=True)

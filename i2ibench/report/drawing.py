@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -15,9 +16,11 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
-from i2ibench.plan import Plan
 from i2ibench.report.board import Board, Column, Row
 from i2ibench.report.style import MUTED, REFERENCE_COLOUR, Looks, house
+
+if TYPE_CHECKING:
+    from i2ibench.plan import Plan
 
 SHOWN = 12  # methods in a figure: more cannot be told apart by colour and marker
 

@@ -88,7 +88,7 @@ def others(benchmark: Config) -> dict[str, str]:
     for line in (ask("squeue", "--me", "--noheader", "--format=%F|%T|%Z", *chosen) or "").splitlines():
         job, state, folder = line.split("|", 2)
         file = benchmark_of(ask("scontrol", "write", "batch_script", job, "-") or "")
-        same = ((Path(file), benchmark.file), (Path(benchmark.header.store),) * 2)
+        same = ((Path(file), benchmark.file), (Path(benchmark.header.store).expanduser(),) * 2)
         if all(Path(folder, theirs).resolve() == ours.resolve() for theirs, ours in same):
             states.setdefault(job, set()).add(state.lower())
     return {job: " and ".join(sorted(found)) for job, found in states.items()}
