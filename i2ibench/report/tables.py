@@ -128,7 +128,11 @@ def _place(value: float) -> str:
 
 def overall(standings: Overall) -> pd.DataFrame:
     """The leaderboard over data sets: the mean of the places on each; NaN where there is none."""
-    rows = [(one.label, one.mean_place, one.firsts, *one.places) for one in standings.standings]
+
+    def known(place: float | None) -> float:
+        return math.nan if place is None else place
+
+    rows = [(one.label, known(one.mean_place), one.firsts, *map(known, one.places)) for one in standings.standings]
     return pd.DataFrame(rows, columns=[*OVERALL, *standings.data])
 
 

@@ -107,3 +107,11 @@ def test_those_that_are_level_share_a_place_and_the_lead() -> None:
     assert w.strip("| ").split()[-1] == "–"
     assert "z\\|z" in z
     assert tables.overall(made).isna().sum().sum() == 2
+
+
+def test_a_data_set_on_which_nothing_is_finished_yet_is_no_reason_to_give_up() -> None:
+    made = overall.build([board("one", {"x": 1, "y": 2}, {"x": (1.0, 1.0), "y": (1.0, 1.0)}), board("two", {}, {})])
+    assert made is not None
+    *_, x, y = tables.to_markdown("name", [], made).splitlines()
+    assert [part.strip() for part in x.strip("|").split("|")] == ["x", "–", "1", "1", "–"]
+    assert [part.strip() for part in y.strip("|").split("|")] == ["y", "–", "0", "2", "–"]
