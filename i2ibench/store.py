@@ -192,9 +192,8 @@ class Trial:
         self.require_held()
         whole = self.path / "scores" / f"{key}.json"
         with atomic_write(self.path / "scores" / f"{key}.npz", "wb") as file:
-            np.savez_compressed(
-                file, allow_pickle=False, **{name: np.asarray(values) for name, values in per_image.items()}
-            )
+            # No `allow_pickle=`: NumPy before 2.1 would store it as one more array.
+            np.savez_compressed(file, **{name: np.asarray(values) for name, values in per_image.items()})
             whole.unlink(missing_ok=True)  # older means never stand beside values of other images
         write_json(whole, scores)
 
