@@ -21,7 +21,7 @@ from i2ibench.disk import write_json
 
 DIFF_CHARACTERS = 50_000  # of `git diff`, kept with each trial
 SETTLED_SECONDS = 5.0  # a file that changed later than that may change again within a tick of its clock
-VERSION = 2  # of how a file's meaning is hashed: raise it when that changes
+VERSION = 3  # of how a file's meaning is hashed: raise it when that changes
 MOST_REMEMBERED = 2000  # digests of files, before all are forgotten
 PACKAGES = ("i2ibench", "torch", "numpy", "ray", "torch-fidelity", "lpips", "scikit-image", "pillow", "diffusers")
 # What a trained network depends on besides its method's own file.
@@ -65,6 +65,8 @@ def _plain(node: Any) -> Any:
         return node
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
         node.body = node.body[1:]
+    if isinstance(node, ast.JoinedStr):  # Python 3.12.1 ends the format of f"{x:{width}}" with an empty string
+        node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
     values = ((field, getattr(node, field, None)) for field in node._fields)
     # `type_params` came with Python 3.12: where there are none, a file is the same in 3.11.
     return (type(node).__name__, *(_plain(value) for field, value in values if value or field != "type_params"))

@@ -38,6 +38,20 @@ def test_a_file_is_called_the_same_in_a_python_that_knows_type_parameters() -> N
     assert provenance._plain(older) != provenance._plain(newer)
 
 
+def test_a_file_is_called_the_same_in_a_python_that_ends_formats_with_nothing() -> None:
+    """Python 3.12.1 parses the format of `f"{x:{width}}"` as the width and an empty string, 3.11 and 3.13 as the width."""
+
+    def ended_with(text: str) -> ast.Module:
+        tree = ast.parse('f"{x:{width}}"')
+        *_, layout = (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr))
+        layout.values.append(ast.Constant(text))
+        return tree
+
+    plain = provenance._plain(ast.parse('f"{x:{width}}"'))
+    assert provenance._plain(ended_with("")) == plain
+    assert provenance._plain(ended_with(" ")) != plain
+
+
 def test_all_code_that_trainings_run_through_is_named() -> None:
     package = Path(i2ibench.__file__).parent
     assert all(list(package.glob(pattern)) for pattern in provenance.TRAINING_CODE)
