@@ -194,6 +194,8 @@ def network_sizes(method: type[Method], preset: str) -> dict[str, int]:
     import torch
 
     values = {key: value for key, value in method.presets[preset].items() if key != "training"}
+    import torchvision  # noqa: F401  # here, as with torch 2.6 it cannot be imported on that device
+
     with torch.device("meta"):  # shapes alone: the paper's networks would take seconds to initialise
         built = method(method.Params(**values), Task(3, 3, PRESET_SIZES[preset]))
     sizes: dict[str, int] = {}
