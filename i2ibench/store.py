@@ -193,7 +193,8 @@ class Trial:
         whole = self.path / "scores" / f"{key}.json"
         with atomic_write(self.path / "scores" / f"{key}.npz", "wb") as file:
             # No `allow_pickle=`: NumPy before 2.1 would store it as one more array.
-            np.savez_compressed(file, **{name: np.asarray(values) for name, values in per_image.items()})
+            arrays: dict[str, Any] = {name: np.asarray(values) for name, values in per_image.items()}
+            np.savez_compressed(file, **arrays)
             whole.unlink(missing_ok=True)  # older means never stand beside values of other images
         write_json(whole, scores)
 
