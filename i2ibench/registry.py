@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from i2ibench.errors import ConfigError, absent, did_you_mean, one_line
 from i2ibench.method import Method, MethodParams, Pairing
+from i2ibench.sources import OF_FILE, reached
 from i2ibench.validation import wrong_default
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from i2ibench.data.source import Source
 
 ENTRY_POINTS = "i2ibench.methods"
-OF_FILE = "i2ibench_file_"  # how the names of modules begin that come from a path
-_VERSIONS: dict[str, tuple[int, int]] = {}  # of such a module: time and size of its file when it was loaded
+_VERSIONS: dict[str, dict[Path, tuple[int, int]]] = {}  # of a module from a path: the time and size of its files then
+_BESIDE: dict[Path, tuple[int, int]] = {}  # the same of what such modules import from beside them
 
 
 @cache
@@ -122,22 +123,26 @@ def _missing(found: type[Method]) -> str:
     return ""
 
 
-def is_of_file(module: str) -> bool:
-    """Whether a module was loaded from the path of its file, and not imported by its name."""
-    return module.startswith(OF_FILE)
-
-
 def _load_file(path: Path) -> ModuleType:
-    """The module of a file as it is now: one that was edited since is loaded anew."""
+    """The module of a file as it is now: one that was edited since is loaded anew, and so is what it imports from beside.
+
+    A trial is named after all of these files as they are on disk, so that none may run as it was before.
+    """
     path = path.expanduser().resolve()
     if not path.is_file():
         raise ConfigError(absent(path))
     name = OF_FILE + "".join(c if c.isalnum() else "_" for c in str(path))
-    status = path.stat()
-    version = status.st_mtime_ns, status.st_size
+    files = _imported(lambda: reached(path), str(path))
+    version = {file: (status.st_mtime_ns, status.st_size) for file in files for status in (file.stat(),)}
     known = sys.modules.get(name)
     if known is not None and _VERSIONS.get(name) == version:
         return known
+    beside = {file: seen for file, seen in version.items() if file != path}
+    if any(_BESIDE.get(file, seen) != seen for file, seen in beside.items()):
+        for other, module in [*sys.modules.items()]:
+            if (source := getattr(module, "__file__", None)) and Path(source).resolve() in beside:
+                del sys.modules[other]
+    _BESIDE.update(beside)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from i2ibench import registry
 from i2ibench.method import Method
 from i2ibench.provenance import code_digest
+
+OF_FILE = "i2ibench_file_"  # how the names of modules begin that were loaded from the path of their file
 
 
 def built_in(method: type[Method]) -> bool:
@@ -23,17 +25,27 @@ def digest(method: type[Method]) -> str:
 
 
 def files(method: type[Method]) -> list[Path]:
-    """The files that a method is made of: its own, and what it imports from its folder or package; and they in turn.
+    """The files that a method is made of: its own, and what it imports from its folder or package; and they in turn."""
+    own, module = Path(inspect.getfile(method)), method.__module__
+    package, dot, _ = module.partition(".")
+    if module.startswith(OF_FILE):
+        return reached(own)
+    if built_in(method) or not dot:  # what lies alone among installed packages
+        return [own]
+    levels = module.count(".") + (own.name == "__init__.py")
+    return reached(own, own.parents[levels], package)
+
+
+def reached(own: Path, root: Path | None = None, package: str | None = None) -> list[Path]:
+    """A file and what it imports from `root` (default: its folder), of `package` alone if you say so; and they in turn.
 
     They are found by the names in their import statements alone, wherever these stand, and not by what happens to be
     imported: a trial must be called the same in every process.
+
+    Raises:
+        SyntaxError: of one of them.
     """
-    own, module = registry.method_file(method), method.__module__
-    package, dot, _ = module.partition(".")
-    if built_in(method) or not (dot or registry.is_of_file(module)):  # what lies alone among installed packages
-        return [own]
-    levels = module.count(".") + (own.name == "__init__.py")
-    root = own.parents[levels]  # the folder that its modules' names start from
+    root = root or own.parent  # the folder that its modules' names start from
     found: dict[Path, None] = {}
     waiting = [own]
     while waiting:
@@ -44,7 +56,7 @@ def files(method: type[Method]) -> list[Path]:
             names = _imports(file, ".".join(file.parent.relative_to(root).parts), status.st_mtime_ns, status.st_size)
             for name in names:
                 top = name.partition(".")[0]
-                if top != "i2ibench" and (top == package or not dot):  # the harness counts otherwise
+                if top != "i2ibench" and package in (None, top):  # the harness counts otherwise
                     waiting += _at(root, name)
     return [*found]
 
@@ -53,7 +65,7 @@ def files(method: type[Method]) -> list[Path]:
 def _imports(file: Path, package: str, *version: int) -> tuple[str, ...]:
     """Names of the modules that a file may import, and of what it takes from them, which may be modules too."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(ast.parse(file.read_bytes(), file.name)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (package or not node.level):

@@ -38,6 +38,30 @@ def test_a_path_is_a_method(tmp_path: Path) -> None:
     assert registry.method(str(tmp_path / "mine.py")) is registry.method("./mine.py", tmp_path), "imported once"
 
 
+def test_what_a_file_imports_from_beside_it_is_as_on_disk_in_a_notebook_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # whose clock counts in seconds
+    uses = f"import i2i_part\n{ONE.replace('pass', 'factor = i2i_part.FACTOR')}"
+    for name, text in {"one.py": uses, "two.py": uses, "i2i_part.py": "from i2i_deep import FACTOR"}.items():
+        (tmp_path / name).write_text(text)
+
+    def factors() -> list[int]:
+        return [getattr(registry.method(f"{name}.py", tmp_path), "factor") for name in ("one", "two")]  # noqa: B009
+
+    try:
+        for factor in (1, 20, 300):
+            (tmp_path / "i2i_deep.py").write_text(f"FACTOR = {factor}")
+            assert factors() == [factor, factor]
+            part = sys.modules["i2i_part"]
+            assert registry.method("one.py", tmp_path) is registry.method("one.py", tmp_path)
+            assert sys.modules["i2i_part"] is part, "what is as it was stays"
+    finally:
+        for name in ("i2i_part", "i2i_deep"):
+            sys.modules.pop(name, None)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
