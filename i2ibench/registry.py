@@ -124,7 +124,7 @@ def _missing(found: type[Method]) -> str:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """The module of a file as it is now: one that was edited since is loaded anew, and so is what it imports from beside.
+    """The module of a file as it is now: loaded anew if it was edited, or what it imports from beside it, and that too.
 
     A trial is named after all of these files as they are on disk, so that none may run as it was before.
     """

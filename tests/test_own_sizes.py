@@ -131,7 +131,7 @@ def test_a_board_of_set5_has_the_published_floor(file: Path, tmp_path: Path, com
 def test_images_of_several_shapes_stand_in_the_middle_of_their_places() -> None:
     tall, wide = np.zeros((400, 100, 3), np.uint8), np.zeros((30, 60, 3), np.uint8)
     drawing = grids.draw([[tall, wide]], ["tall", "wide"], ["row"], {})
-    (canvas,) = [image.get_array() for image in drawing.images]
+    (canvas,) = [image.get_array() for axes in drawing.axes for image in axes.images]
     dark = np.asarray(canvas).max(axis=2) == 0
     assert canvas.shape[:2] == (grids.LARGEST, 2 * grids.LARGEST + grids.GUTTER)
     heights, widths = (np.flatnonzero(dark[:, : grids.LARGEST].any(axis=axis)) for axis in (1, 0))

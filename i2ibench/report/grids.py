@@ -54,7 +54,9 @@ def draw(
     with house():
         drawing = figure(width / DPI, height / DPI, constrained=False)
         drawing.set_dpi(DPI)
-        drawing.figimage(canvas, left, below)  # pixel for pixel
+        place = drawing.add_axes((left / width, below / height, canvas.shape[1] / width, canvas.shape[0] / height))
+        place.imshow(canvas, aspect="auto", interpolation="none")  # pixel for pixel; `figimage` is so in a PNG alone
+        place.axis("off")
         drawing.text(*at(edge - left, above - height + 4), source, va="bottom", size=9.5, color=MUTED)
         for i, title in enumerate(wrapped):
             start = i * across
