@@ -45,12 +45,12 @@ def _content(ending: str, plan: Plan, store: Store) -> bytes:
     from i2ibench import frames
     from i2ibench.report import build, latex, tables  # pandas takes a while to import
 
-    boards = build(plan, store).tables
+    built = build(plan, store)
     if ending == ".md":
-        return tables.to_markdown(plan.name, boards).encode()
+        return tables.to_markdown(plan.name, built.tables, built.standings).encode()
     if ending == ".tex":
-        return latex.render(plan.name, boards).encode()
-    table = tables.to_frame(boards)
+        return latex.render(plan.name, built.tables, built.standings, frames.stamps(plan, store)).encode()
+    table = tables.to_frame(built.tables)
     if ending == ".csv":
         return str(table.to_csv(index=False)).encode()
     if ending == ".parquet":

@@ -19,7 +19,10 @@ from i2ibench.report import build, tables
 @pytest.fixture
 def file(benchmark_file: Callable[..., Path]) -> Path:
     """A benchmark whose trials have scores."""
-    made = benchmark_file()
+    return scored(benchmark_file())
+
+
+def scored(made: Path) -> Path:
     plan, store = benchmark.load(made)
     for i, spec in enumerate(plan.trials):
         trial, key = store.trial(spec.id), plan.key
@@ -48,6 +51,19 @@ def test_csv_parquet_and_json_hold_the_same_numbers(file: Path, tmp_path: Path) 
 def test_markdown_and_latex_are_tables(file: Path, tmp_path: Path) -> None:
     assert "| tiny" in export(file, tmp_path / "t.md").read_text(encoding="utf-8")
     assert r"\toprule" in export(file, tmp_path / "t.tex").read_text(encoding="utf-8")
+
+
+def test_several_data_sets_have_their_overall_table_as_in_the_report(
+    benchmark_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = scored(
+        benchmark_file(
+            "seeds: [0]\nstore: {tmp}/runs\ndata: {glyphs: {size: 16}, upside: {source: glyphs, size: 16, direction: BtoA} }\n"
+            "methods: {copy: , vae: {preset: tiny} }\nevaluation: {metrics: [ssim, psnr]}\n"
+        )
+    )
+    assert "## Overall: places" in export(file, tmp_path / "t.md").read_text(encoding="utf-8")
+    assert r"\caption{Overall: " in export(file, tmp_path / "t.tex").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_written_is_one_line(file: Path, tmp_path: Path) -> None:

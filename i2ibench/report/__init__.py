@@ -128,7 +128,7 @@ def write(
         with tempfile.TemporaryDirectory(dir=out, prefix=".aside-") as aside:
             made = Path(aside)
             drawings, over = _draw(built, points, sources, figured, made / "figures")
-            _tabulate(plan, built, points, made)
+            _tabulate(plan, store, built, points, made)
             record.save(plan, store, built.per_image, made)
             content = page.render(
                 sources, built.boards, over, drawings, made / "figures", command, figured, live=live, compared=compared
@@ -164,7 +164,7 @@ def _draw(
     return drawings, page.Over(built.standings, next(saved, None))
 
 
-def _tabulate(plan: Plan, built: Built, points: pd.DataFrame, folder: Path) -> None:
+def _tabulate(plan: Plan, store: Store, built: Built, points: pd.DataFrame, folder: Path) -> None:
     """Write what the report says as tables, for programs, documents and papers."""
     tables.to_frame(built.tables).to_csv(folder / "leaderboard.csv", index=False)
     tables.comparisons(built.boards).to_csv(folder / "comparisons.csv", index=False)
@@ -175,7 +175,7 @@ def _tabulate(plan: Plan, built: Built, points: pd.DataFrame, folder: Path) -> N
     built.table.to_parquet(folder / "results.parquet", index=False)
     texts = {
         "leaderboard.md": tables.to_markdown(plan.name, built.tables, built.standings),
-        "leaderboard.tex": latex.render(plan.name, built.tables),
+        "leaderboard.tex": latex.render(plan.name, built.tables, built.standings, frames.stamps(plan, store)),
         "summary.txt": words.summary(built.boards),
     }
     for name, text in texts.items():

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from i2ibench.report.board import Board, Column, Row
-from i2ibench.report.tables import number, ranking_note
+from i2ibench.report.drawing import listed
+from i2ibench.report.overall import Overall
+from i2ibench.report.tables import number, places, ranking_note
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -24,11 +27,36 @@ ACCENTS = {
 }  # fmt: skip
 
 
-def render(name: str, boards: Sequence[Board]) -> str:
-    """One `table` per board; the document needs \\usepackage{booktabs,graphicx,textcomp} and nothing else."""
+def render(
+    name: str,
+    boards: Sequence[Board],
+    standings: Overall | None = None,
+    stamps: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
+    """One `table*` per board, as wide as both columns of a paper that has two, and one of the standings.
+
+    The document needs \\usepackage{booktabs,graphicx,textcomp} and nothing else.
+
+    Args:
+        standings: over all data sets, where there are several.
+        stamps: from `frames.stamps`; the captions name the protocol.
+    """
     return _template().render(
-        name=name, boards=boards, cell=cell, note=ranking_note, costs=("parameters", "train_seconds"), number=number
-    )
+        name=name, boards=boards, stamps=stamps or {}, places=standings and places(standings), cell=cell,
+        note=ranking_note, flagged=_flagged, protocol=_protocol, costs=("parameters", "train_seconds"),
+    )  # fmt: skip
+
+
+def _flagged(board: Board) -> dict[str, str]:
+    """Each flag, and the rows that have it, as a list."""
+    flags = dict.fromkeys(flag for row in board.rows for flag in row.flags)
+    return {flag: listed([row.label for row in board.rows if flag in row.flags]) for flag in flags}
+
+
+def _protocol(stamp: Mapping[str, Any]) -> str:
+    """What scores were made under, and over how many images, as a sentence."""
+    counts = sorted({metric["generated"] for metric in stamp["metrics"].values() if "generated" in metric})
+    return f"Protocol {stamp['name']}{f', {listed([*map(str, counts)])} outputs' if counts else ''}."
 
 
 @cache

@@ -116,10 +116,15 @@ def to_markdown(name: str, boards: Sequence[Board], standings: Overall | None = 
     for board in boards:
         parts += [f"## {plain(board.data)}", _markdown_table(board), _markdown_notes(board)]
     if standings is not None:
-        places = overall(standings).map(lambda cell: plain(cell) if isinstance(cell, str) else _place(cell))
-        places = places.rename(columns={name: name.capitalize() for name in OVERALL})
-        parts += ["## Overall: places by mean rank", places.to_markdown(index=False, disable_numparse=True)]
+        table = places(standings).map(plain).rename(columns=plain)
+        parts += ["## Overall: places by mean rank", table.to_markdown(index=False, disable_numparse=True)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def places(standings: Overall) -> pd.DataFrame:
+    """The leaderboard over data sets as people read it: text alone."""
+    table = overall(standings).map(lambda cell: cell if isinstance(cell, str) else _place(cell))
+    return table.rename(columns={name: name.capitalize() for name in OVERALL})
 
 
 def _place(value: float) -> str:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2ibench import frames
-from i2ibench.report import latex, leaderboard, significance
+from i2ibench.report import latex, leaderboard, overall, significance
 
 NAMES = (
     "a_b & c%",
@@ -24,7 +24,8 @@ NAMES = (
     "日本語 ±1 – 2×3…",
     "[x]{y}\\",
 )
-DOCUMENT = r"""\documentclass{article}
+STAMP = {"name": "offline", "metrics": {"fid": {"generated": 60}, "ssim": {"generated": 6}}}
+DOCUMENT = r"""\documentclass[twocolumn]{article}
 \usepackage{booktabs,graphicx,textcomp}
 \begin{document}
 %s
@@ -48,11 +49,13 @@ def made(benchmark: Any) -> str:
     benchmark.references()
     boards = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
     per_image = frames.per_image(benchmark.plan, benchmark.store, "glyphs", NAMES)
-    return latex.render(NAMES[1], [significance.compared(board, per_image) for board in boards])
+    boards = [significance.compared(board, per_image) for board in boards]
+    standings = overall.build([*boards, replace(boards[0], data=NAMES[0])])
+    return latex.render(NAMES[1], boards, standings, {"glyphs": STAMP})
 
 
 def test_it_has_a_row_for_each_method_with_a_cell_for_each_column(benchmark: Any) -> None:
-    text = made(benchmark)
+    text, places = made(benchmark).split(r"\caption{Overall")
     head, *rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == len(NAMES) + 2
     assert {len(re.findall(r"(?<!\\)&", row)) for row in (head, *rows)} == {8}  # seeds, rank, five scores, parameters
@@ -60,6 +63,20 @@ def test_it_has_a_row_for_each_method_with_a_cell_for_each_column(benchmark: Any
     assert head.count(r"$\uparrow$") == 2
     assert r"$\mathbf{10.1} \pm 0.3$" in rows[0]
     assert "best" not in rows[-1]
+    assert "Protocol offline, 6 and 60 outputs." in text
+    head, *rows = [line for line in places.splitlines() if line.endswith(r"\\")]
+    assert head == r"Method & Mean place & First on & glyphs & a\_b \& c\% \\"
+    assert rows[0] == r"a\_b \& c\% & 1 & 2 & 1 & 1 \\"
+    assert len(rows) == len(NAMES)
+
+
+def test_a_flag_is_said_once_with_all_that_have_it(benchmark: Any) -> None:
+    bad = {"fid": 90.0, "kid": 0.9, "lpips": 0.9, "ssim": 0.1, "psnr": 3.0}
+    for label in ("one", "two"):
+        benchmark.finish(benchmark.spec(label, 0), bad)
+    benchmark.references()
+    (board,) = leaderboard.build(frames.frame(benchmark.plan, benchmark.store), benchmark.plan)
+    assert r"$^\dagger$\,Worse than copy: one and two." in latex.render("x", [board])
 
 
 @given(st.text())
