@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -49,6 +49,30 @@ class Model:
     device: torch.device
     multiples: dict[Direction, int | None] = field(default_factory=dict)
     about: dict[str, object] = field(default_factory=dict)
+
+    @overload
+    def translate(  # type: ignore[overload-overlap]  # a str is a path, and not a sequence of them
+        self,
+        images: Picture,
+        *,
+        n: int | None = None,
+        style_from: Picture | Sequence[Picture] | None = None,
+        direction: Direction | None = None,
+        fit: Fit = "auto",
+        seed: int = 0,
+    ) -> np.ndarray: ...
+
+    @overload
+    def translate(
+        self,
+        images: Sequence[Picture],
+        *,
+        n: int | None = None,
+        style_from: Picture | Sequence[Picture] | None = None,
+        direction: Direction | None = None,
+        fit: Fit = "auto",
+        seed: int = 0,
+    ) -> list[np.ndarray]: ...
 
     def translate(
         self,
