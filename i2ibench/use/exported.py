@@ -186,7 +186,7 @@ def _onnx(way: Translation, arguments: tuple[Tensor, ...], file: Path) -> Functi
     names = ["images", "noise"][: len(arguments)]
     flexible = {0: "n", 2: "h", 3: "w"}
     axes = {name: flexible if a.ndim == 4 else {0: "n"} for name, a in zip(names, arguments, strict=True)}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():  # with gradients, networks take the ways of a training
         warnings.simplefilter("ignore")  # as above
         torch.onnx.export(
             way,

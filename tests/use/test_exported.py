@@ -10,6 +10,7 @@ import torch
 
 from i2ibench.errors import ConfigError, TrialError
 from i2ibench.method import Method, Task
+from i2ibench.nn import UNet
 from i2ibench.store import Store
 from i2ibench.use import exported, packing, trials
 from i2ibench.use.exported import Translation
@@ -92,6 +93,19 @@ def runner(file: Path) -> Callable[..., torch.Tensor]:
         return torch.from_numpy(session.run(None, feed)[0])
 
     return run
+
+
+class Deep(Net):
+    """With convolutions of few pixels, which a training on a CPU rewrites."""
+
+    def build(self, task: Task) -> None:
+        self.generator = UNet(3, 3, task.size, 8)
+
+
+@pytest.mark.parametrize("name", ["torchscript", ONNX])
+def test_a_deep_network_is_exported_as_it_translates(tmp_path: Path, name: str) -> None:
+    (found,) = exported.write(made(Deep, 32), tmp_path, name)
+    assert found.difference < 1e-5
 
 
 def test_the_noise_that_is_given_stands_for_what_would_be_drawn() -> None:
