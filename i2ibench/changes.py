@@ -138,10 +138,12 @@ def _settings(plans: Sequence[Plan], twins: Mapping[str, Sequence[str]]) -> Iter
     """The keys of a training that differ in rows of equal name; where none does, that the code or the data do."""
     found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for label in twins:
-        on = [{spec.data: spec for spec in reversed(plan.trials) if spec.label == label} for plan in plans]
-        shared = next((data for data in plans[0].data if all(data in each for each in on)), None)
+        rows = [[spec for spec in plan.trials if spec.label == label] for plan in plans]
+        shared = next((data for data in plans[0].data if all(data in {s.data for s in row} for row in rows)), None)
         # Where no data set is in all of them, the data themselves are what differs.
-        specs = [each.get(shared) if shared else next(iter(each.values()), None) for each in on]
+        on = [[spec for spec in row if shared in (None, spec.data)] for row in rows]
+        seed = min(set.intersection(*({spec.seed for spec in each} for each in on if each)), default=None)
+        specs = [next((spec for spec in each if seed in (None, spec.seed)), None) for each in on]
         told = [None if spec is None else _told(spec) for spec in specs]
         there = [each for each in told if each is not None]
         keys = dict.fromkeys(key for each in there for key in each)
@@ -150,12 +152,21 @@ def _settings(plans: Sequence[Plan], twins: Mapping[str, Sequence[str]]) -> Iter
             values = tuple(NONE if each is None else each.get(key, NONE) for each in told)
             found.setdefault((key, values), []).append(label)
         if not differing:
-            ids = tuple(NONE if spec is None else spec.trained_as.rpartition("-")[2] for spec in specs)
-            apart = len(set(ids) - {NONE}) > 1
-            what = "code or data of the training (by its hash)" if apart else "trained anew (same settings and code)"
-            found.setdefault((what, ids), []).append(label)
+            hashes = tuple(NONE if spec is None else _hash(spec, seed) for spec in specs)
+            if len(set(hashes) - {NONE}) > 1:
+                found.setdefault(("code or data of the training (by its hash)", hashes), []).append(label)
+            elif seed is not None:
+                found.setdefault(("trained anew (same settings and code)", hashes), []).append(label)
+            else:
+                seeds = tuple(", ".join(str(spec.seed) for spec in each) or NONE for each in on)
+                found.setdefault(("trained with other seeds (same settings, method and data)", seeds), []).append(label)
     for (key, values), labels in found.items():
         yield Difference(key, "all shared" if len(labels) == len(twins) else ", ".join(labels), values)
+
+
+def _hash(spec: TrialSpec, seed: int | None) -> str:
+    """What tells one training from another; of seeds that no other run has, what its code and data are."""
+    return spec.trained_as.rpartition("-")[2] if seed is not None else f"{spec.code[:5]}{spec.fingerprint[:5]}"
 
 
 def _told(spec: TrialSpec) -> dict[str, str]:

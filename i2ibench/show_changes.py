@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from i2ibench.costs import COSTS
 from i2ibench.metrics.catalog import headed
 from i2ibench.report.tables import DASH, amount, number
-from i2ibench.report.words import p_value, verdict
+from i2ibench.report.words import p_value, trainings_note, verdict
 from i2ibench.show import console, table
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def changes(found: Compared) -> None:
         rows.append((change.data, change.column.head, one.a, one.b, difference, *n, p_value(one.p), verdict(one)))
     header = ("data", "score", "first", "second", "difference", "seeds", "images", "p, Holm", "verdict")
     table(header, rows, right=("difference", "seeds", "images", "p, Holm"))
+    if note := trainings_note(change.comparison for change in found.scores):
+        console.print(note)
     costs = [
         (*row, *(" → ".join(_cost(name, value) for value in of.get(name, ())) for name in found.cost_names))
         for row, of in found.costs_by_row.items()

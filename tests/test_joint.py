@@ -184,6 +184,18 @@ def test_two_stores_of_one_file_that_were_trained_apart_are_told_apart_with_thei
         joint.compare([path, path], tmp_path / "joint")
 
 
+def test_other_seeds_are_no_other_code_and_no_verdict_on_trainings(file: Write, tmp_path: Path) -> None:
+    files = [file("old", 0.1), file("new", 0.1)]
+    files[1].write_text(files[1].read_text().replace("seeds: [0, 1, 2]", "seeds: [7]"))
+    for path, ssim in zip(files, (0.3, 0.6), strict=True):
+        finish(*benchmark.load(path), ssim=ssim)
+    page, compared = joint.compare(files, tmp_path / "joint")
+    found = {one.what: (one.where, one.values) for one in compared.differences}
+    assert not any("hash" in what for what in found)
+    assert found["trained with other seeds (same settings, method and data)"] == ("all shared", ("0, 1, 2", "7"))
+    assert "fewer than two seeds in common" in page.read_text(encoding="utf-8")
+
+
 def test_reports_are_compared_without_their_stores_and_say_the_same(file: Write, tmp_path: Path) -> None:
     files = [file("old", 0.1), file("new", 0.2)]
     for path, ssim in zip(files, (0.3, 0.6), strict=True):

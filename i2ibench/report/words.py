@@ -242,6 +242,16 @@ def tests_note(board: Board) -> str:
     return " ".join(said)
 
 
+def trainings_note(comparisons: Iterable[Comparison]) -> str:
+    """What verdicts on pairs that share no two seeds do not say, as a sentence; "" if there are none."""
+    if not any(one.p is not None and one.seeds < 2 for one in comparisons):
+        return ""
+    return (
+        "Pairs with fewer than two seeds in common are tested over images alone: a verdict on them is about these "
+        "trained networks, and other trainings may turn it. Give the runs the same seeds to test that too."
+    )
+
+
 def _range(numbers: Iterable[int]) -> str:
     found = sorted(set(numbers))
     return "" if not found else f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
