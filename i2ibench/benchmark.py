@@ -87,7 +87,7 @@ def run(
     """Do what is missing of a benchmark, and write its report.
 
     Args:
-        file: the benchmark file.
+        file: the benchmark file. Its `store` and `reports` are seen from the working directory.
         executor: `ray` or `local`.
         ray_address: an existing cluster, host:port; default: RAY_ADDRESS, else a cluster of this machine.
         protocol: score under this protocol in place of the file's.

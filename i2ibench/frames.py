@@ -47,16 +47,21 @@ def results(file: Path | str, *, protocol: str | None = None) -> pd.DataFrame:
     - `flags`: troubles of a training that ended: the JSON of `[{"flag": ..., "reason": ...}]`, or ""
     - `steps`: its budget of training steps; missing for what is not trained
     - `kind`: "score", or "cost" (seconds, memory and the like, which carry no protocol)
-    - `metric`, `value`: the name of a metric or a cost; NaN where the trial has no such number
+    - `metric`, `value`: the name of a metric or a cost; NaN where the trial has no such number. PSNR is in dB, other
+      scores have no unit; costs have theirs in the name (`train_seconds`, `peak_memory_mb`)
     - `low`, `high`: of this trial's own interval of the score, over images; NaN where there is none
     - `interval`: what that interval is: "95% bootstrap over images", say
     - `protocol`: key of the evaluation protocol of a score
 
     Trials without scores keep their rows (value NaN), and each combination that the plan left out has one row of
-    state "skipped" without a metric.
+    state "skipped" without a metric. Rows are numbered from 0 on; `value`, `low` and `high` are float64, `seed` and
+    `steps` Int64, `reference` is bool, a `p_NAME` what its values are, and the rest is string ("" where there is none).
+    Means and standard deviations over seeds, as on the leaderboard:
+    `table[table.kind == "score"].groupby(["data", "label", "metric"])["value"].agg(["mean", "std", "count"])`.
 
     Args:
-        file: the benchmark file.
+        file: the benchmark file. Its `store` is seen from the working directory, as by the commands: from another
+            folder all trials are waiting.
         protocol: read the scores under this protocol in place of the file's.
 
     Raises:
