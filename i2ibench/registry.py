@@ -137,24 +137,42 @@ def _load_file(path: Path) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None and _VERSIONS.get(name) == version:
         return known
-    beside = {file: seen for file, seen in version.items() if file != path}
-    if any(_BESIDE.get(file, seen) != seen for file, seen in beside.items()):
-        for other, module in [*sys.modules.items()]:
-            if (source := getattr(module, "__file__", None)) and Path(source).resolve() in beside:
-                del sys.modules[other]
-    _BESIDE.update(beside)
+    _forget(path.parent, {file: seen for file, seen in version.items() if file != path})
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name], _VERSIONS[name] = module, version
     loader = spec.loader
+    folder = str(path.parent)
+    sys.path.insert(0, folder)  # as Python does for a script
     try:
         _imported(lambda: loader.exec_module(module), str(path))
     except ConfigError:
         del sys.modules[name]
         raise
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)  # for imports within functions, after all that is installed
     return module
+
+
+def _forget(folder: Path, beside: dict[Path, tuple[int, int]]) -> None:
+    """Have files of a folder imported anew if one was edited, or a file of its name was imported from another folder.
+
+    Args:
+        beside: the time and size of each.
+    """
+    edited = any(_BESIDE.get(file, seen) != seen for file, seen in beside.items())
+    for file in beside:
+        parts = file.relative_to(folder).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        source = getattr(sys.modules.get(name), "__file__", None)
+        held = Path(source).resolve() if source else None
+        if held in _BESIDE and (edited or held != file):
+            del sys.modules[name]
+    _BESIDE.update(beside)
 
 
 def _imported(load: Callable[[], Any], name: str) -> Any:

@@ -41,7 +41,7 @@ def test_a_path_is_a_method(tmp_path: Path) -> None:
 def test_what_a_file_imports_from_beside_it_is_as_on_disk_in_a_notebook_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # whose clock counts in seconds
     uses = f"import i2i_part\n{ONE.replace('pass', 'factor = i2i_part.FACTOR')}"
     for name, text in {"one.py": uses, "two.py": uses, "i2i_part.py": "from i2i_deep import FACTOR"}.items():
@@ -59,6 +59,24 @@ def test_what_a_file_imports_from_beside_it_is_as_on_disk_in_a_notebook_too(
             assert sys.modules["i2i_part"] is part, "what is as it was stays"
     finally:
         for name in ("i2i_part", "i2i_deep"):
+            sys.modules.pop(name, None)
+
+
+def test_each_method_has_the_parts_that_lie_beside_it_though_others_have_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    uses = f"from i2i_part.deep import FACTOR\n{ONE.replace('pass', 'factor = FACTOR')}"
+    for i, folder in enumerate(("one", "two")):
+        (tmp_path / folder / "i2i_part").mkdir(parents=True)
+        for name, text in {"mine.py": uses, "i2i_part/__init__.py": "", "i2i_part/deep.py": f"FACTOR = {i}"}.items():
+            (tmp_path / folder / name).write_text(text)
+    try:
+        for _ in range(2):
+            found = [registry.method(f"{folder}/mine.py", tmp_path) for folder in ("one", "two")]
+            assert [getattr(method, "factor") for method in found] == [0, 1]  # noqa: B009
+    finally:
+        for name in ("i2i_part", "i2i_part.deep"):
             sys.modules.pop(name, None)
 
 
