@@ -187,10 +187,10 @@ def serve_until_interrupted(server: PageServer, what: str = "page") -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell has a job in the background ignore SIGINT
             signal.signal(number, signal.default_int_handler)
-    print(f"{what}: {server.address} (Ctrl-C ends it)", flush=True)
-    if not server.is_loopback:
-        print("i2ibench: other machines can reach this page, which asks for no password", file=sys.stderr)
     try:
+        print(f"{what}: {server.address} (Ctrl-C ends it)", flush=True)
+        if not server.is_loopback:
+            print("i2ibench: other machines can reach this page, which asks for no password", file=sys.stderr)
         server.serve_forever()
     except KeyboardInterrupt:
         print()

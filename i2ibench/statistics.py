@@ -83,12 +83,16 @@ def mean_ranks(means: pd.DataFrame, higher_is_better: Mapping[str, bool]) -> pd.
 class Comparison:
     """What is known of the difference between two methods by one metric.
 
-    difference: mean of `a` less mean of `b`, over seeds; low, high: its 95 % Student t interval over paired seeds.
+    difference: mean of `a` less mean of `b`, over seeds; low, high: its 95 % Student t interval.
+    paired: whether they are compared by the seeds that both have. Where there are none, and each has two or more of its
+        own, all of these count, as independent samples.
+    seeds: so many pairs; or of independent samples the size of the smaller.
     effect: matched-pairs rank-biserial correlation over images (Kerby 2014), in [-1, 1]; above 0: `a` is better.
     p_images: Wilcoxon's signed-rank test over images, each the mean over the seeds that both have: other images, these
         trained networks.
-    p_seeds: paired t test over the seeds that both have: other trainings, these images. None where the differences do
-        not vary: scores that come in steps (k of N images) coincide by chance, and then nothing is known of the spread.
+    p_seeds: paired t test over the seeds that both have (Welch's where they are independent samples): other trainings,
+        these images. None where nothing varies: scores that come in steps (k of N images) coincide by chance, and then
+        nothing is known of the spread.
     p: the larger of the two that there are (Berger 1982: both must hold, and say the same), after Holm's correction
         over all pairs; 1 where the images speak for one method and the mean for the other.
     """
@@ -100,6 +104,7 @@ class Comparison:
     a_is_better: bool
     images: int
     seeds: int
+    paired: bool = True
     low: float | None = None
     high: float | None = None
     effect: float | None = None
@@ -162,14 +167,15 @@ def _compare_two(
     sign: float,
 ) -> Comparison:
     shared = sorted(scores[a].keys() & scores[b].keys())
+    samples = [np.array([*scores[label].values()]) for label in (a, b)]
+    fewest = min(map(len, samples))
+    paired = bool(shared) or fewest < 2
     by_seed = np.array([scores[a][seed] - scores[b][seed] for seed in shared])
-    difference = float(by_seed.mean()) if shared else _mean(scores[a]) - _mean(scores[b])
-    made = Comparison(metric, a, b, difference, sign * difference > 0, 0, len(shared))
-    spread = summarise(by_seed)
-    if spread is not None and spread.sd is not None and spread.half_width is not None:
-        p = _t_test(spread.mean, spread.sd, spread.n)
-        if p is not None:
-            made = replace(made, low=difference - spread.half_width, high=difference + spread.half_width, p_seeds=p)
+    difference = float(by_seed.mean() if shared else samples[0].mean() - samples[1].mean())
+    made = Comparison(metric, a, b, difference, sign * difference > 0, 0, len(shared) if paired else fewest, paired)
+    if tested := _paired_t(by_seed) if paired else welch(*samples):
+        p, half_width = tested
+        made = replace(made, low=difference - half_width, high=difference + half_width, p_seeds=p)
     ours, theirs = (_mean_image(images.get(label, {}), shared) for label in (a, b))
     if len(ours) and len(ours) == len(theirs):
         p, effect = signed_rank(sign * (ours - theirs))
@@ -183,15 +189,31 @@ def _mean_image(by_seed: Mapping[int, np.ndarray], shared: Sequence[int]) -> np.
     return np.mean(chosen, axis=0) if chosen else np.empty(0)
 
 
-def _mean(scores: Mapping[int, float]) -> float:
-    return float(np.mean(list(scores.values())))
+def _paired_t(differences: np.ndarray) -> tuple[float, float] | None:
+    """Two-sided p that their mean is 0, and the half-width of its interval.
+
+    None where there are fewer than two, or they do not vary, but for rounding, and are not all 0.
+    """
+    found = summarise(differences)
+    if found is None or found.sd is None or found.half_width is None:
+        return None
+    if found.sd <= SAME * abs(found.mean):
+        return None if found.mean else (1.0, found.half_width)
+    return float(2 * stdtr(found.n - 1, -abs(found.mean) / (found.sd / found.n**0.5))), found.half_width
 
 
-def _t_test(mean: float, sd: float, n: int) -> float | None:
-    """Two-sided p of differences whose mean is 0; None where they do not vary, but for rounding, and are not all 0."""
-    if sd <= SAME * abs(mean):
-        return None if mean else 1.0
-    return float(2 * stdtr(n - 1, -abs(mean) / (sd / n**0.5)))
+def welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | None:
+    """Welch's t test (Biometrika 1947) that two independent samples have one mean, whatever their variances.
+
+    Returns:
+        The two-sided p, and the half-width of the interval of the difference; None where neither sample varies.
+    """
+    errors = np.array([sample.var(ddof=1) / len(sample) for sample in (a, b)])
+    error, gap = float(errors.sum() ** 0.5), abs(float(a.mean() - b.mean()))
+    if error <= SAME * max(abs(a.mean()), abs(b.mean())):
+        return None
+    freedom = float(errors.sum() ** 2 / (errors**2 / np.array([len(a) - 1, len(b) - 1])).sum())
+    return float(2 * stdtr(freedom, -gap / error)), float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
 
 
 def signed_rank(differences: np.ndarray) -> tuple[float, float]:

@@ -194,6 +194,12 @@ def test_other_seeds_are_no_other_code_and_no_verdict_on_trainings(file: Write, 
     assert not any("hash" in what for what in found)
     assert found["trained with other seeds (same settings, method and data)"] == ("all shared", ("0, 1, 2", "7"))
     assert "fewer than two seeds in common" in page.read_text(encoding="utf-8")
+    files[1].write_text(files[1].read_text().replace("seeds: [7]", "seeds: [7, 8]"))
+    finish(*benchmark.load(files[1]), ssim=0.6)
+    page, _ = joint.compare(files, tmp_path / "joint")
+    said = page.read_text(encoding="utf-8")
+    assert "Welch" in said
+    assert "fewer than two seeds in common" not in said
 
 
 def test_reports_are_compared_without_their_stores_and_say_the_same(file: Write, tmp_path: Path) -> None:

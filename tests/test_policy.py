@@ -222,4 +222,4 @@ def test_a_trial_says_how_it_was_computed(benchmark_file: Callable[..., Path]) -
         trial.train_and_translate(spec, store, logging.getLogger("test"))
     found = frames.provenance(plan, store)
     assert found["policy.precision"] == {"fp32": 1}, "the method that trains nothing has none"
-    assert found["policy.batched"] == {"True": 1}
+    assert found["policy.batched"] == {"yes": 1}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from i2ibench.statistics import (
@@ -129,6 +129,45 @@ def test_the_test_over_seeds_is_scipys_paired_t(values: list[float]) -> None:
     assert one.p_seeds == pytest.approx(reference.pvalue, rel=1e-6)
     interval = reference.confidence_interval(0.95)
     assert (one.low, one.high) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-9)
+
+
+@given(st.lists(st.integers(-50, 50), min_size=2, max_size=6), st.lists(st.integers(-50, 50), min_size=2, max_size=6))
+def test_seeds_of_each_method_s_own_are_tested_by_scipys_welch(ours: list[int], theirs: list[int]) -> None:
+    assume(np.std(ours) + np.std(theirs) > 0)
+    scores = {
+        "a": dict(enumerate(ours)),
+        "b": {9 + i: value for i, value in enumerate(theirs)},
+    }
+    (one,) = compare("m", scores, {}, higher_is_better=True)
+    reference = scipy.stats.ttest_ind(ours, theirs, equal_var=False)
+    assert (one.paired, one.seeds) == (False, min(len(ours), len(theirs)))
+    assert one.difference == pytest.approx(np.mean(ours) - np.mean(theirs))
+    assert one.p_seeds == pytest.approx(reference.pvalue, rel=1e-6)
+    interval = reference.confidence_interval(0.95)
+    assert (one.low, one.high) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-9)
+
+
+def test_the_same_method_of_other_seeds_wins_no_more_often_than_promised() -> None:
+    """Images alone would tell nearly any two trainings apart."""
+    rng, won, over_images = np.random.default_rng(0), 0, 0
+    for _ in range(200):
+        hard, shifts = rng.normal(20, 3, 100), rng.normal(0, 1, 6)
+        images = {
+            label: {seed: hard + shifts[seed] + rng.normal(0, 1, 100) for seed in seeds}
+            for label, seeds in {"a": range(3), "b": range(3, 6)}.items()
+        }
+        scores = {label: {seed: float(of.mean()) for seed, of in found.items()} for label, found in images.items()}
+        (one,) = compare("psnr", scores, images, higher_is_better=True)
+        won += one.significant
+        over_images += one.p_images is not None and one.p_images < 0.05
+    assert won / 200 < 0.09
+    assert over_images / 200 > 0.7
+
+
+def test_samples_that_do_not_vary_are_not_tested() -> None:
+    scores = {"a": {0: 0.8, 1: 0.8}, "b": {2: 0.7, 3: 0.7}}
+    (one,) = compare("m", scores, {}, higher_is_better=True)
+    assert (one.p_seeds, one.low, one.p) == (None, None, None)
 
 
 def test_both_seeds_and_images_must_speak_for_a_difference() -> None:

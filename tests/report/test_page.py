@@ -307,7 +307,7 @@ def test_a_flag_stands_beside_its_row_with_the_reason(benchmark: Any, tmp_path: 
     assert "Flagged (see the notes below the table): collapse (flat)." in wording.summary([made])
     tex = latex.render("x", [made])
     assert "flat$^\\dagger$ &" in tex
-    assert "$^\\dagger$\\,flat: collapse." in tex
+    assert "$^\\dagger$\\,Collapse: flat." in tex
     assert "well$^" not in tex
 
 
