@@ -201,11 +201,12 @@ class Config:
 
 
 def load(file: Path) -> Config:
-    """Read and check a benchmark file.
+    """Read and check a benchmark file; `~` in its path is the user's home.
 
     Raises:
         ConfigError: one line that names file:line, the key and what to do.
     """
+    file = file.expanduser()
     text, document = yamlfile.read(file)
     if not isinstance(document.content, dict):
         raise ConfigError(f"{document.where(())}: a benchmark file is a mapping of keys such as `data:` and `methods:`")

@@ -26,8 +26,9 @@ BYTES_PER_TRIAL = 20e6  # weights, logs and checkpoints of the narrow default ne
 
 def fetch_data(file: Path | str, console: Console) -> None:
     """Bring the data sets that the file names, and this machine lacks, here: planning needs to see their files."""
-    for entry in config.load(Path(file)).data:
-        for name, local in named.needed(entry.keys.source or entry.key, entry.own, Path(file).absolute().parent):
+    read = config.load(Path(file))
+    for entry in read.data:
+        for name, local in named.needed(entry.keys.source or entry.key, entry.own, read.base):
             with progress(console, f"fetching {name}") as advance:
                 fetch.ensure(name, local, partial(say, console), advance)
 

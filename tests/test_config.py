@@ -29,6 +29,12 @@ def test_everything_but_data_and_methods_has_a_default(tmp_path: Path) -> None:
     assert [entry.label for entry in loaded.methods] == ["copy"]
 
 
+def test_a_script_may_say_where_a_file_lies_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    load(tmp_path, LEAST)
+    assert config.load(Path("~/b.yaml")).base == tmp_path
+
+
 @pytest.mark.parametrize(("text", "seeds"), [("3", (0, 1, 2)), ("[7, 5]", (7, 5))])
 def test_seeds_are_a_list_or_a_number(tmp_path: Path, text: str, seeds: tuple[int, ...]) -> None:
     assert load(tmp_path, f"seeds: {text}\n{LEAST}").header.seeds == seeds
