@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,9 @@ OWN = (  # what is not taken, or written anew
 def find(plan: Plan, store: Store) -> dict[str, Trial]:
     """Id of a planned trial that this code has not begun -> the latest of the same settings that other code finished.
 
-    A setting that is newer than a trial counts as its default there. Where a training begins with another trial's
-    weights none is found, for that one has another name as well.
+    A setting that is newer than a trial counts as its default there. Trials that share networks are found all together,
+    of one training, or not at all: old networks would be put to use by new code. Where a training begins with another
+    trial's weights none is found, for that one has another name as well.
     """
     waiting = {spec.id: spec for spec in plan.trials if _untouched(spec, store)}
     if not waiting or not store.path.is_dir():
@@ -48,12 +49,31 @@ def find(plan: Plan, store: Store) -> dict[str, Trial]:
     for folder in store.path.iterdir():
         if (folder / "result.json").exists():
             finished.setdefault(_beginning(folder.name), []).append(store.trial(folder.name))
-    found = {}
+    theirs = {  # id -> name of their networks -> their latest trial
+        spec.id: {TrialSpec.of(trial).trained_as: trial for trial in sorted(alike, key=_written)}
+        for spec in waiting.values()
+        for alike in ([trial for trial in finished.get(_beginning(spec.id), []) if _same(spec, trial)],)
+    }
+    sharing: dict[str, list[str]] = {}
     for spec in waiting.values():
-        alike = [trial for trial in finished.get(_beginning(spec.id), []) if _same(spec, trial)]
-        if alike:
-            found[spec.id] = max(alike, key=lambda trial: (trial.path / "result.json").stat().st_mtime)
+        sharing.setdefault(spec.trained_as, []).append(spec.id)
+    found: dict[str, Trial] = {}
+    for names in sharing.values():
+        home = _latest([theirs[name] for name in names], store)
+        if home is not None:
+            found |= {name: theirs[name][home] for name in names}
     return found
+
+
+def _latest(candidates: Sequence[Mapping[str, Trial]], store: Store) -> str | None:
+    """The latest networks that are whole, of those that all candidates have used; None if there are none."""
+    common = set.intersection(*map(set, candidates))
+    whole = [home for home in common if (store.trial(home).path / "training.json").exists()]
+    return max(whole, key=lambda home: max(_written(theirs[home]) for theirs in candidates), default=None)
+
+
+def _written(trial: Trial) -> float:
+    return (trial.path / "result.json").stat().st_mtime
 
 
 def hint(plan: Plan, store: Store) -> str:
@@ -96,7 +116,7 @@ def _take(spec: TrialSpec, store: Store, older: Trial) -> bool:
                 if lock is None:
                     return False
                 held.enter_context(lock)
-            if trial.result() is not None:  # by now
+            if not _untouched(spec, store):  # any more
                 return False
             if home.training() is None:
                 _fill(home, their_home)
@@ -138,8 +158,11 @@ def _flagged(content: Mapping[str, Any], older: Trial) -> dict[str, Any]:
 def _untouched(spec: TrialSpec, store: Store) -> bool:
     """Whether today's code has made nothing of a trial yet."""
     trial, home = store.trial(spec.id), store.trial(spec.trained_as)
-    training = home.training()
-    begun = trial.result() or trial.error() or home.saved_step() is not None
+    try:
+        training = home.training()
+        begun = trial.result() or trial.error() or home.saved_step() is not None
+    except StoreError:  # damaged
+        return False
     return not begun and (training is None or _has_flag(training))  # a training that was taken before
 
 

@@ -59,6 +59,7 @@ def load_scored(file: Path | str, protocol: str | None = None) -> tuple[Plan, St
             but by other code.
     """
     the_plan, store = load(file, protocol=protocol)
+    _require_own(the_plan, store)
     if protocol is not None and not any(
         store.trial(spec.id).scores(spec.score_key(the_plan.key)) for spec in the_plan.trials
     ):
@@ -66,11 +67,14 @@ def load_scored(file: Path | str, protocol: str | None = None) -> tuple[Plan, St
             f"nothing of {file} is scored under '{protocol}' yet; "
             f"`i2ibench evaluate {shlex.quote(str(file))} --protocol {shlex.quote(protocol)}` does it"
         )
-    if not any(store.trial(spec.id).path.exists() for spec in the_plan.trials) and (
-        hint := adoption.hint(the_plan, store)
-    ):
-        raise ConfigError(f"{file}: nothing of it has begun; {hint}")
     return the_plan, store
+
+
+def _require_own(the_plan: Plan, store: Store) -> None:
+    """Raise ConfigError where all that is done is of other code: the report would be empty, and replace a good one."""
+    done = any((store.trial(spec.id).path / "result.json").exists() for spec in the_plan.trials)
+    if not done and (hint := adoption.hint(the_plan, store)):
+        raise ConfigError(f"{the_plan.file}: nothing of it is done; {hint}")
 
 
 def run(
@@ -107,7 +111,9 @@ def run(
     warn_of_clash(the_plan)
     before = _states(the_plan, store)
     pending = _pending(the_plan, store, before, train=train, rescore=rescore)
-    if train and (hint := adoption.hint(the_plan, store)):
+    if not train:
+        _require_own(the_plan, store)
+    elif hint := adoption.hint(the_plan, store):
         say(console, hint)
     outcomes: dict[str, Outcome] = {}
     if pending:

@@ -192,7 +192,8 @@ def provenance(plan: Plan, store: Store) -> dict[str, dict[str, int]]:
 
 def _state(trial: Trial, key: str, metrics: tuple[str, ...]) -> dict[str, str]:
     state, error = trial.state(key, metrics), trial.error()
-    log = shown(trial.path / "log.txt")
+    file = trial.path / "log.txt"
+    log = shown(file) if file.exists() else ""
     if state == "done":
         return {"state": "done", "reason": "", "log": ""}
     if state == "failed" and error is not None:
@@ -206,7 +207,7 @@ def _state(trial: Trial, key: str, metrics: tuple[str, ...]) -> dict[str, str]:
         "interrupted": f"interrupted; the next run goes on from its last checkpoint{at}",
         "waiting": "not run yet",
     }
-    return {"state": state, "reason": reasons.get(state, ""), "log": log if trial.path.exists() else ""}
+    return {"state": state, "reason": reasons.get(state, ""), "log": log}
 
 
 def shown(path: Path) -> str:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -166,6 +167,7 @@ class AppHandler(PageHandler):
                 return status, {"error": one_line(error)}
         if isinstance(error, I2IBenchError | ValueError | RecursionError):  # the last: JSON that is nested too deep
             return 400, {"error": one_line(error)}
+        traceback.print_exception(error)  # for who serves the page; visitors need not know
         return 500, {"error": f"this failed: {type(error).__name__}"}
 
 

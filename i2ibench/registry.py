@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "i2ibench.methods"
 _VERSIONS: dict[str, dict[Path, tuple[int, int]]] = {}  # of a module from a path: the time and size of its files then
 _BESIDE: dict[Path, tuple[int, int]] = {}  # the same of what such modules import from beside them
+_OWNERS: dict[str, Path] = {}  # and which of those files a name of theirs stands for, in this process
 
 
 @cache
@@ -137,7 +138,8 @@ def _load_file(path: Path) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None and _VERSIONS.get(name) == version:
         return known
-    _forget(path.parent, {file: seen for file, seen in version.items() if file != path})
+    beside = {file: seen for file, seen in version.items() if file != path}
+    _forget(path, beside)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -158,21 +160,35 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _forget(folder: Path, beside: dict[Path, tuple[int, int]]) -> None:
-    """Have files of a folder imported anew if one was edited, or a file of its name was imported from another folder.
+def _forget(path: Path, beside: dict[Path, tuple[int, int]]) -> None:
+    """Have what a file imports from beside it imported anew, if any of that was edited or is seen for the first time.
 
     Args:
         beside: the time and size of each.
+
+    Raises:
+        ConfigError: another module of the name is loaded, which the method would get in place of its own.
     """
-    edited = any(_BESIDE.get(file, seen) != seen for file, seen in beside.items())
-    for file in beside:
-        parts = file.relative_to(folder).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        source = getattr(sys.modules.get(name), "__file__", None)
-        held = Path(source).resolve() if source else None
-        if held in _BESIDE and (edited or held != file):
-            del sys.modules[name]
+    stale = any(_BESIDE.get(file) != seen for file, seen in beside.items())
     _BESIDE.update(beside)
+    for file in beside:
+        parts = file.relative_to(path.parent).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        _require_own(".".join(parts), file, path)
+        for i in range(len(parts), 0, -1) if stale else ():
+            name = ".".join(parts[:i])  # with the folders that it is in: those without __init__.py hold on to it
+            if i == len(parts) or not getattr(sys.modules.get(name), "__file__", None):
+                sys.modules.pop(name, None)
+
+
+def _require_own(name: str, file: Path, path: Path) -> None:
+    """Raise ConfigError if the name of a file beside a method's stands for another, loaded or to be (in a function)."""
+    source = getattr(sys.modules.get(name), "__file__", None) or _OWNERS.get(name)
+    if source is not None and Path(source).resolve() != file.resolve():
+        raise ConfigError(
+            f"method file {path}: imports '{name}' from beside it, and {source} has this name too; rename one of them"
+        )
+    _OWNERS[name] = file
 
 
 def _imported(load: Callable[[], Any], name: str) -> Any:

@@ -84,8 +84,8 @@ class Comparison:
     """What is known of the difference between two methods by one metric.
 
     difference: mean of `a` less mean of `b`, over seeds; low, high: its 95 % Student t interval.
-    paired: whether they are compared by the seeds that both have. Where there are none, and each has two or more of its
-        own, all of these count, as independent samples.
+    paired: whether they are compared by the seeds that both have. Where these are fewer than two, and each has two or
+        more, all that each has count, as independent samples.
     seeds: so many pairs; or of independent samples the size of the smaller.
     effect: matched-pairs rank-biserial correlation over images (Kerby 2014), in [-1, 1]; above 0: `a` is better.
     p_images: Wilcoxon's signed-rank test over images, each the mean over the seeds that both have: other images, these
@@ -131,8 +131,8 @@ def compare(
 ) -> list[Comparison]:
     """Every pair of methods by one metric, or some pairs, corrected for their number (Holm).
 
-    Where some pairs share two seeds, those that have no test over seeds have no p: one training must not count for more
-    than several. Where none do, p is over images alone.
+    Where some pairs are tested over seeds (shared ones, or two of each method's own), those that are not have no p: one
+    training must not count for more than several. Where none are, p is over images alone.
 
     Args:
         scores: method -> seed -> score.
@@ -169,7 +169,9 @@ def _compare_two(
     shared = sorted(scores[a].keys() & scores[b].keys())
     samples = [np.array([*scores[label].values()]) for label in (a, b)]
     fewest = min(map(len, samples))
-    paired = bool(shared) or fewest < 2
+    paired = len(shared) > 1 or fewest < 2
+    if not paired:
+        shared = []
     by_seed = np.array([scores[a][seed] - scores[b][seed] for seed in shared])
     difference = float(by_seed.mean() if shared else samples[0].mean() - samples[1].mean())
     made = Comparison(metric, a, b, difference, sign * difference > 0, 0, len(shared) if paired else fewest, paired)
@@ -206,12 +208,12 @@ def welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | None:
     """Welch's t test (Biometrika 1947) that two independent samples have one mean, whatever their variances.
 
     Returns:
-        The two-sided p, and the half-width of the interval of the difference; None where neither sample varies.
+        Two-sided p, and the half-width of the interval of the difference; None where neither varies, and they differ.
     """
     errors = np.array([sample.var(ddof=1) / len(sample) for sample in (a, b)])
     error, gap = float(errors.sum() ** 0.5), abs(float(a.mean() - b.mean()))
     if error <= SAME * max(abs(a.mean()), abs(b.mean())):
-        return None
+        return None if gap > SAME * abs(a.mean()) else (1.0, 0.0)
     freedom = float(errors.sum() ** 2 / (errors**2 / np.array([len(a) - 1, len(b) - 1])).sum())
     return float(2 * stdtr(freedom, -gap / error)), float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
 

@@ -1,5 +1,6 @@
 """One directory per trial: atomic, resumable, never half-written. The store is the only truth about what was done.
 
+<store>/_data/, _features/, _jobs/   decoded images, features of real ones, and what Slurm's jobs note (`slurm.requeue`)
 <store>/<trial id>/
     lease-<n>.json        who works on it now (`lease`); its time of modification is the heartbeat
     stop                  asks whoever works on it to leave (`stopping`)

@@ -70,7 +70,7 @@ def test_after_an_update_the_finished_trials_are_taken_with_their_scores_and_say
         assert f"has finished 2 trials of the same settings: `i2ibench adopt {file}`" in out
     code, _, error = command_line("report", file)
     assert (code, error.count("\n")) == (2, 1)
-    assert "nothing of it has begun; other code" in error
+    assert "nothing of it is done; other code" in error
     assert page.read_text(encoding="utf-8") == before  # a good report is not replaced by an empty one
 
     code, out, _ = command_line("adopt", file)
@@ -194,6 +194,43 @@ def test_who_is_cut_off_takes_the_rest_another_time_and_what_today_s_code_has_be
         (store.trial(spec.id).path / "result.json").unlink()
         store.trial(spec.id).write_training({"flags": []})
     assert not adoption.find(plan, store)
+
+
+def test_what_shares_networks_is_taken_from_one_training_or_not_at_all(
+    benchmark_file: Callable[..., Path], update: Update
+) -> None:
+    file = benchmark_file(BOTH_WAYS)
+    old_plan, store = run(file)
+    update()
+    plan, _ = benchmark.load(file)
+    assert len(adoption.find(plan, store)) == 2
+    (store.trial(old_plan.trials[1].id).path / "result.json").unlink()
+    assert not adoption.find(plan, store)  # else today's code would put the old networks to use
+
+
+def test_a_damaged_trial_is_a_row_and_no_reason_to_end(
+    benchmark_file: Callable[..., Path], update: Update, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    file = benchmark_file()
+    _, store = run(file)
+    update()
+    plan, _ = benchmark.load(file)
+    adoption.adopt(plan, store)
+    (store.trial(plan.trials[0].id).path / "result.json").write_text("{")
+    code, out, error = command_line("status", file)
+    assert (code, error) == (0, "")
+    assert "damaged" in out
+
+
+def test_evaluate_replaces_no_report_by_an_empty_one_either(
+    benchmark_file: Callable[..., Path], update: Update, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    file = benchmark_file()
+    run(file)
+    update()
+    code, _, error = command_line("evaluate", file)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "`i2ibench adopt" in error
 
 
 def test_a_trial_that_somebody_works_on_is_left_to_them(benchmark_file: Callable[..., Path], update: Update) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,18 @@ def test_an_installation_is_marked_as_typed() -> None:
 
 @pytest.mark.slow
 def test_a_type_checker_knows_what_comes_back(tmp_path: Path) -> None:
+    """Of an installation: from a path of sources it takes types whether or not they are marked."""
     pytest.importorskip("mypy")
+    venv.create(tmp_path / "venv")
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (site / "i2ibench").symlink_to(ROOT / "i2ibench")
+    for needed in ("numpy", "pandas", "pandas-stubs"):
+        (site / needed).symlink_to(Path(sysconfig.get_path("purelib"), needed))
     (tmp_path / "script.py").write_text(SCRIPT)
+    options = ["--follow-imports=silent", "--ignore-missing-imports", f"--python-executable={tmp_path}/venv/bin/python"]
     run = subprocess.run(
-        [sys.executable, "-m", "mypy", "--follow-imports=silent", "--ignore-missing-imports", "script.py"],
-        cwd=tmp_path, env={**os.environ, "MYPYPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "mypy", *options, "script.py"], cwd=tmp_path, capture_output=True, text=True
+    )
     said = [line for line in run.stdout.splitlines() if line.startswith("script.py")]
     assert len(said) == len(TYPES), run.stdout
     assert all(expected in line for line, expected in zip(said, TYPES, strict=True)), run.stdout

@@ -69,7 +69,11 @@ def test_one_row_per_trial_and_metric(planned: tuple[Plan, Store]) -> None:
 
 def test_undone_trials_stay_with_their_reason_and_log(planned: tuple[Plan, Store]) -> None:
     the_plan, store = planned
-    store.trial(the_plan.trials[1].id).write_error("DIVERGED", "generator.l1 became NaN at step 3")
+    tiny = store.trial(the_plan.trials[1].id)
+    tiny.write_error("DIVERGED", "generator.l1 became NaN at step 3")
+    table = frames.frame(the_plan, store)
+    assert set(table["log"]) == {""}, "there is none yet"
+    (tiny.path / "log.txt").touch()
     table = frames.frame(the_plan, store).drop_duplicates("trial").set_index("label")
     assert table.loc["copy", ["state", "reason", "log"]].tolist() == ["waiting", "not run yet", ""]
     assert table.loc["tiny", "state"] == "diverged"

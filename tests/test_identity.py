@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from i2ibench import benchmark, jobs, monitor, show
+from i2ibench import benchmark, jobs, monitor, registry, show
 from i2ibench.data import cache, fetch, recipes
 from i2ibench.errors import DivergedError, StoreError, TrialError
 from i2ibench.executors.local import LocalExecutor
@@ -191,6 +191,7 @@ BESIDE = {
 def mine(benchmark_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A benchmark of a method of several files."""
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(registry, "_OWNERS", {})
     for name, text in BESIDE.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)

@@ -1,6 +1,8 @@
 """Methods are found by name, by entry point and by path; collisions and misspellings are refused."""
 
+import importlib
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -38,11 +40,19 @@ def test_a_path_is_a_method(tmp_path: Path) -> None:
     assert registry.method(str(tmp_path / "mine.py")) is registry.method("./mine.py", tmp_path), "imported once"
 
 
-def test_what_a_file_imports_from_beside_it_is_as_on_disk_in_a_notebook_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is imported, and from where, is as before when the test ends."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # whose clock counts in seconds
+    monkeypatch.setattr(registry, "_OWNERS", {})
+    before = {*sys.modules}
+    yield
+    for name in {*sys.modules} - before:
+        del sys.modules[name]
+
+
+def test_what_a_file_imports_from_beside_it_is_as_on_disk_in_a_notebook_too(tmp_path: Path, modules: None) -> None:
     uses = f"import i2i_part\n{ONE.replace('pass', 'factor = i2i_part.FACTOR')}"
     for name, text in {"one.py": uses, "two.py": uses, "i2i_part.py": "from i2i_deep import FACTOR"}.items():
         (tmp_path / name).write_text(text)
@@ -50,34 +60,43 @@ def test_what_a_file_imports_from_beside_it_is_as_on_disk_in_a_notebook_too(
     def factors() -> list[int]:
         return [getattr(registry.method(f"{name}.py", tmp_path), "factor") for name in ("one", "two")]  # noqa: B009
 
-    try:
-        for factor in (1, 20, 300):
-            (tmp_path / "i2i_deep.py").write_text(f"FACTOR = {factor}")
-            assert factors() == [factor, factor]
-            part = sys.modules["i2i_part"]
-            assert registry.method("one.py", tmp_path) is registry.method("one.py", tmp_path)
-            assert sys.modules["i2i_part"] is part, "what is as it was stays"
-    finally:
-        for name in ("i2i_part", "i2i_deep"):
-            sys.modules.pop(name, None)
+    for factor in (1, 20, 300):
+        (tmp_path / "i2i_deep.py").write_text(f"FACTOR = {factor}")
+        assert factors() == [factor, factor]
+        part = sys.modules["i2i_part"]
+        assert registry.method("one.py", tmp_path) is registry.method("one.py", tmp_path)
+        assert sys.modules["i2i_part"] is part, "what is as it was stays"
 
 
-def test_each_method_has_the_parts_that_lie_beside_it_though_others_have_the_same_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    uses = f"from i2i_part.deep import FACTOR\n{ONE.replace('pass', 'factor = FACTOR')}"
+def test_parts_in_a_folder_that_is_no_package_are_as_on_disk_too(tmp_path: Path, modules: None) -> None:
+    (tmp_path / "i2i_parts").mkdir()
+    (tmp_path / "mine.py").write_text(f"from i2i_parts import deep\n{ONE.replace('pass', 'factor = deep.FACTOR')}")
+    for factor in (1, 20, 300):
+        (tmp_path / "i2i_parts" / "deep.py").write_text(f"FACTOR = {factor}")
+        assert getattr(registry.method("mine.py", tmp_path), "factor") == factor  # noqa: B009
+
+
+def test_what_a_notebook_had_imported_before_an_edit_is_imported_anew(tmp_path: Path, modules: None) -> None:
+    sys.path.insert(0, str(tmp_path))
+    (tmp_path / "i2i_losses.py").write_text("FACTOR = 1")
+    importlib.import_module("i2i_losses")
+    (tmp_path / "i2i_losses.py").write_text("FACTOR = 20")
+    (tmp_path / "mine.py").write_text(f"import i2i_losses\n{ONE.replace('pass', 'factor = i2i_losses.FACTOR')}")
+    assert getattr(registry.method("mine.py", tmp_path), "factor") == 20  # noqa: B009
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_parts_of_one_name_in_two_folders_are_refused(tmp_path: Path, modules: None, late: bool) -> None:
+    uses = ONE.replace("return a", "import i2i_part") if late else f"import i2i_part\n{ONE}"
     for i, folder in enumerate(("one", "two")):
-        (tmp_path / folder / "i2i_part").mkdir(parents=True)
-        for name, text in {"mine.py": uses, "i2i_part/__init__.py": "", "i2i_part/deep.py": f"FACTOR = {i}"}.items():
-            (tmp_path / folder / name).write_text(text)
-    try:
-        for _ in range(2):
-            found = [registry.method(f"{folder}/mine.py", tmp_path) for folder in ("one", "two")]
-            assert [getattr(method, "factor") for method in found] == [0, 1]  # noqa: B009
-    finally:
-        for name in ("i2i_part", "i2i_part.deep"):
-            sys.modules.pop(name, None)
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(uses)
+        (tmp_path / folder / "i2i_part.py").write_text(f"FACTOR = {i}")
+    registry.method("one/mine.py", tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"imports 'i2i_part' from beside it, and .*one.i2i_part.py has this name too; rename"
+    ):
+        registry.method("two/mine.py", tmp_path)
 
 
 @pytest.mark.parametrize(

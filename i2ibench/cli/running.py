@@ -23,7 +23,7 @@ from i2ibench.cli.arguments import (
     app,
     only_with,
 )
-from i2ibench.errors import counted
+from i2ibench.errors import TrialError, counted
 
 if TYPE_CHECKING:
     from i2ibench.benchmark import Summary
@@ -119,10 +119,14 @@ def submit(
 
 @command(hidden=True)
 def requeued(file: BenchmarkFile, job: str, restarts: int) -> None:
-    """For the scripts of `submit`: end a job that Slurm has queued again and again, and that came no further."""
+    """For the scripts of `submit`: exit code 1 for a job that Slurm has queued again and again, and came no further."""
     from i2ibench.slurm import show
 
-    show.requeued(file, job, restarts)
+    try:
+        show.requeued(file, job, restarts)
+    except TrialError as error:
+        print(f"i2ibench: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
 
 
 @command()

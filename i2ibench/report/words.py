@@ -222,7 +222,7 @@ def tests_note(board: Board) -> str:
         return "No two methods could be tested against each other: that takes two seeds, or scores of single images."
     seeds, images = _range(one.seeds for one in tested), _range(one.images for one in tested if one.images)
     pairs = _range(Counter(one.metric for one in tested).values())
-    welch = "" if all(one.paired for one in tested) else ", Welch’s where two methods share no seed"
+    welch = "" if all(one.paired for one in tested) else ", Welch’s where two methods share fewer than two"
     said = [f"Over seeds (n = {seeds}): paired t test{welch}; would other trainings differ?"] if any(
         one.p_seeds is not None for one in tested
     ) else ["One seed is no sample of trainings: what is shown holds for these trained networks alone."]  # fmt: skip
@@ -244,13 +244,13 @@ def tests_note(board: Board) -> str:
 
 
 def trainings_note(comparisons: Iterable[Comparison]) -> str:
-    """How pairs that share no seed, or one, are tested, and what verdicts on them do not say; "" if there are none."""
+    """How pairs that share fewer than two seeds are tested, and what that leaves open; "" if there are none."""
     tested, said = [one for one in comparisons if one.p is not None], []
     if not all(one.paired for one in tested):
-        said.append("The means of seeds that are others on each side, two or more, are compared by Welch's t test.")
+        said.append("Where two share fewer than two seeds, and each has several, all of them count, by Welch’s t test.")
     if any(one.seeds < 2 for one in tested):
         said.append(
-            "Pairs with fewer than two seeds in common, and one alone on a side, are tested over images alone: a "
+            "Pairs with fewer than two seeds in common, and one alone on a side, are tested over images only: a "
             "verdict on them is about these trained networks, and other trainings may turn it."
         )
     return " ".join(said)

@@ -17,8 +17,8 @@ RUNS = 3  # of a job, one after the other and none of them any further, after wh
 def require_progress(the_plan: Plan, store: Store, job: str, restarts: int) -> None:
     """Note how far the trials are as a job begins again, and let it end where its last runs moved none of them.
 
-    Whoever moved them counts: jobs may share the trials. A job that ends says so in the trials that are left, but for
-    those that somebody works on, or that failed for a reason of their own.
+    Whoever moved them counts, and so does whoever is at work: jobs may share the trials. A job that ends says so in the
+    trials that are left, but for those that failed for a reason of their own.
 
     Args:
         job: its id.
@@ -29,6 +29,8 @@ def require_progress(the_plan: Plan, store: Store, job: str, restarts: int) -> N
         StoreError: the store cannot be written.
     """
     store.require_writable()
+    if any(lease.holder(store.trial(spec.id).path) for spec in the_plan.trials):
+        return
     note, reached = store.path / "_jobs" / f"{job}.json", _reached(the_plan, store)
     known = read_json(note, "delete it") or {}
     if known.get("reached") != reached:
@@ -40,8 +42,9 @@ def require_progress(the_plan: Plan, store: Store, job: str, restarts: int) -> N
         )
         for spec in benchmark.unfinished(the_plan, store):
             trial = store.trial(spec.id)
-            if lease.holder(trial.path) is None and trial.error() is None:
-                trial.write_error("FAILED", why)
+            if trial.error() is None and (held := lease.acquire(trial.path)) is not None:
+                with held:
+                    trial.write_error("FAILED", why)
         note.unlink()  # who queues this job again by hand means it
         raise TrialError(why)
 

@@ -84,14 +84,20 @@ def others(benchmark: Config) -> dict[str, str]:
     They have its name, their script names its file, and they see its store from where they were submitted.
     """
     chosen = (f"--name={job_name(benchmark.name)}", "--states=PENDING,RUNNING", "--sort=i")
-    states: dict[str, set[str]] = {}
+    states: dict[tuple[str, str], set[str]] = {}  # of a job, which may be an array, with its folder
     for line in (ask("squeue", "--me", "--noheader", "--format=%F|%T|%Z", *chosen) or "").splitlines():
         job, state, folder = line.split("|", 2)
-        file = benchmark_of(ask("scontrol", "write", "batch_script", job, "-") or "")
-        same = ((Path(file), benchmark.file), (Path(benchmark.header.store).expanduser(),) * 2)
-        if all(Path(folder, theirs).resolve() == ours.resolve() for theirs, ours in same):
-            states.setdefault(job, set()).add(state.lower())
-    return {job: " and ".join(sorted(found)) for job, found in states.items()}
+        states.setdefault((job, folder), set()).add(state.lower())
+    return {
+        job: " and ".join(sorted(found)) for (job, folder), found in states.items() if _does(benchmark, job, folder)
+    }
+
+
+def _does(benchmark: Config, job: str, folder: str) -> bool:
+    """Whether a job, submitted in a folder, does a benchmark in its store."""
+    file = benchmark_of(ask("scontrol", "write", "batch_script", job, "-") or "")
+    same = ((Path(file), benchmark.file), (Path(benchmark.header.store).expanduser(),) * 2)
+    return all(Path(folder, theirs).resolve() == ours.resolve() for theirs, ours in same)
 
 
 def submit(benchmark: Config, chosen: Slurm) -> tuple[str, str]:
