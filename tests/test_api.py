@@ -41,7 +41,7 @@ def test_a_type_checker_knows_what_comes_back(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv")
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     (site / "i2ibench").symlink_to(ROOT / "i2ibench")
-    for needed in ("numpy", "pandas", "pandas-stubs"):
+    for needed in ("numpy", "PIL", "pandas", "pandas-stubs"):
         (site / needed).symlink_to(Path(sysconfig.get_path("purelib"), needed))
     (tmp_path / "script.py").write_text(SCRIPT)
     options = ["--follow-imports=silent", "--ignore-missing-imports", f"--python-executable={tmp_path}/venv/bin/python"]
