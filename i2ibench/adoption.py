@@ -49,19 +49,16 @@ def find(plan: Plan, store: Store) -> dict[str, Trial]:
     for folder in store.path.iterdir():
         if (folder / "result.json").exists():
             finished.setdefault(_beginning(folder.name), []).append(store.trial(folder.name))
-    theirs = {  # id -> name of their networks -> their latest trial
-        spec.id: {TrialSpec.of(trial).trained_as: trial for trial in sorted(alike, key=_written)}
-        for spec in waiting.values()
-        for alike in ([trial for trial in finished.get(_beginning(spec.id), []) if _same(spec, trial)],)
-    }
-    sharing: dict[str, list[str]] = {}
+    sharing: dict[str, dict[str, dict[str, Trial]]] = {}  # networks -> trial of theirs -> networks of old -> old trial
     for spec in waiting.values():
-        sharing.setdefault(spec.trained_as, []).append(spec.id)
+        alike = [trial for trial in finished.get(_beginning(spec.id), []) if _same(spec, trial)]
+        of = {TrialSpec.of(trial).trained_as: trial for trial in sorted(alike, key=_written)}
+        sharing.setdefault(spec.trained_as, {})[spec.id] = of
     found: dict[str, Trial] = {}
-    for names in sharing.values():
-        home = _latest([theirs[name] for name in names], store)
+    for candidates in sharing.values():
+        home = _latest([*candidates.values()], store)
         if home is not None:
-            found |= {name: theirs[name][home] for name in names}
+            found |= {name: of[home] for name, of in candidates.items()}
     return found
 
 

@@ -192,10 +192,9 @@ def methods_json() -> list[dict[str, Any]]:
 def network_sizes(method: type[Method], preset: str) -> dict[str, int]:
     """Trainable parameters of each network at a preset's own image size; players of several are spelled out."""
     import torch
+    import torchvision  # noqa: F401  # here: torch 2.6 cannot import it on the device below
 
     values = {key: value for key, value in method.presets[preset].items() if key != "training"}
-    import torchvision  # noqa: F401  # here, as with torch 2.6 it cannot be imported on that device
-
     with torch.device("meta"):  # shapes alone: the paper's networks would take seconds to initialise
         built = method(method.Params(**values), Task(3, 3, PRESET_SIZES[preset]))
     sizes: dict[str, int] = {}

@@ -175,7 +175,7 @@ def _compare_two(
     by_seed = np.array([scores[a][seed] - scores[b][seed] for seed in shared])
     difference = float(by_seed.mean() if shared else samples[0].mean() - samples[1].mean())
     made = Comparison(metric, a, b, difference, sign * difference > 0, 0, len(shared) if paired else fewest, paired)
-    if tested := _paired_t(by_seed) if paired else welch(*samples):
+    if tested := _paired_t(by_seed) if paired else _welch(*samples):
         p, half_width = tested
         made = replace(made, low=difference - half_width, high=difference + half_width, p_seeds=p)
     ours, theirs = (_mean_image(images.get(label, {}), shared) for label in (a, b))
@@ -204,7 +204,7 @@ def _paired_t(differences: np.ndarray) -> tuple[float, float] | None:
     return float(2 * stdtr(found.n - 1, -abs(found.mean) / (found.sd / found.n**0.5))), found.half_width
 
 
-def welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | None:
+def _welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float] | None:
     """Welch's t test (Biometrika 1947) that two independent samples have one mean, whatever their variances.
 
     Returns:
