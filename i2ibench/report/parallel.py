@@ -28,7 +28,8 @@ def save(makes: Sequence[Make], folder: Path) -> list[Saved | None]:
         if processes < 2:
             return [_save(i, folder) for i in range(len(makes))]
         with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-            return list(pool.map(_save, range(len(makes)), [folder] * len(makes)))
+            order = range(len(makes) - 1, -1, -1)  # curves and steps, which have many panels, first: they take longest
+            return list(pool.map(_save, order, [folder] * len(makes)))[::-1]
     finally:
         gc.unfreeze()
         _makes = ()
