@@ -32,8 +32,8 @@ class Training(Settings):
     batch_size: int = Field(16, gt=0, description="images of each domain in a step")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto",
-        description="auto: bf16 on a GPU that has it, else fp32; tf32 is fp32 with a GPU's faster products; "
-        "a CPU that lacks bf16 follows its rules in up to twice the time of fp32",
+        description="auto: bf16 on a GPU that has it and on a CPU with AMX, else fp32; tf32 is fp32 with a GPU's "
+        "faster products; a CPU that lacks bf16 follows its rules in up to twice the time of fp32",
     )
     compile: bool | Literal["auto"] = Field(
         "auto",

@@ -82,7 +82,7 @@ def _point(
 def _networks(spec: TrialSpec, store: Store, state: dict[str, Any], device: torch.device) -> Method:
     """The method as a training that ended there would leave it: see `Loop`."""
     method, settings = make_method(spec, store, device), Training(**spec.training)
-    Policy.of(settings, device).prepare(method)
+    Policy.of(settings, device, method).prepare(method)
     options = Options(method, settings)
     method.load_state_dict(state["method"])
     options.load_state_dict(state["options"])

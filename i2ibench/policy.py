@@ -39,12 +39,14 @@ class Policy:
     eager: str = ""  # why not, or not all of them, though it was asked for
 
     @classmethod
-    def of(cls, training: Training, device: torch.device) -> Policy:
-        """The policy of a training on a device.
+    def of(cls, training: Training, device: torch.device, method: Method) -> Policy:
+        """The policy of a method's training on a device.
 
-        `precision: auto` is bf16 on a GPU that has it, and fp32 everywhere else: on a CPU without AMX bf16 is slower
-        (benchmarks/RESULTS.md), and on one with AMX it is there to ask for. On a CPU that has none at all it shows what
-        a GPU's would do to the scores (`widening`).
+        `precision: auto` is bf16 on a GPU that has it and on a CPU with AMX, and fp32 everywhere else: on a CPU without
+        AMX bf16 is slower (benchmarks/RESULTS.md). On one that has none at all it shows what a GPU's would do to the
+        scores (`widening`).
+
+        Channels lie last for AMX alone, and where the method's layers are fast so, as they say themselves (`layout`).
 
         `compile: auto` is eager mode everywhere: on CPUs compiled networks lose, or gain nothing that can be told from
         noise (benchmarks/RESULTS.md), and on GPUs nobody has measured (`python -m benchmarks.training_step --compile`
@@ -53,22 +55,29 @@ class Policy:
         rounding, and so the scores, would hang on the clock, and one seed give two results on one machine. `true`
         where nothing can be compiled is eager mode too, and `eager` says why.
         """
-        import torch
 
         precision: Any = training.precision
         if precision == "auto":
-            precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+            precision = "bf16" if has_bf16(device) else "fp32"
+        last = precision == "bf16" and device.type == "cpu" and has_bf16(device) and _fast_channels_last(method)
         if training.compile is not True:
-            return cls(precision)
+            return cls(precision, channels_last=last)
         from i2ibench.compiling import hindrance
 
         why = hindrance(device.type)
-        return cls(precision, compile=not why, eager=why)
+        return cls(precision, channels_last=last, compile=not why, eager=why)
 
     @classmethod
     def reference(cls, precision: Literal["fp64", "fp32"] = "fp32") -> Policy:
         """The plain way, which every other is compared with: nothing batched, shared, fused or rewritten."""
         return cls(precision, fused=False, batched=False, shared=False, rewritten=False)
+
+    def going_on(self, precision: Precision | None, log: logging.Logger) -> Policy:
+        """This policy in the precision that a training began in, maybe on another machine; None: that is not known."""
+        if precision is None or precision == self.precision:
+            return self
+        log.info("it began in %s, and goes on so, though it would begin in %s here", precision, self.precision)
+        return replace(self, precision=precision)
 
     def prepare(self, method: Method) -> None:
         """Bring the method's networks into the policy's type and layout: before options and optimisers are made."""
@@ -129,6 +138,21 @@ class Policy:
         import torch
 
         return torch.compiler.set_stance("force_eager") if self.compile else nullcontext()
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies numbers of bf16 faster than those of fp32: such GPUs, and CPUs with AMX."""
+    import torch
+
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_amx_tile_supported()
+
+
+def _fast_channels_last(method: Method) -> bool:
+    """Whether any layer is fast with channels last, and none with channels first, of those that know: their `layout`"""
+    import torch
+
+    layers = (layer for network in method.modules().values() for layer in network.modules())
+    return {layer.layout for layer in layers if hasattr(layer, "layout")} == {torch.channels_last}
 
 
 _CURRENT: ContextVar[Policy | None] = ContextVar("policy", default=None)

@@ -47,7 +47,7 @@ def bytes_taken(spec: TrialSpec, store: Store, device: torch.device) -> int:
 
 def _take_steps(spec: TrialSpec, store: Store, method: Method, device: torch.device) -> None:
     settings, batches = Training(**spec.training), make_batches(spec, store, device)
-    turns = Turns(method, settings, Policy.of(settings, device))
+    turns = Turns(method, settings, Policy.of(settings, device, method))
     with turns.policy.compiled(method):
         for step in range(STEPS):
             a, b, *domains = batches.at(step)

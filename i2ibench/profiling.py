@@ -103,7 +103,7 @@ def training_step(name: str, preset: str | None = None) -> Profile:
     seed_everything(0)
     method = method_class(method_class.Params(**values), Task(3, 3, size))
     method.to(device)
-    turns = Turns(method, settings, Policy.of(settings, device))
+    turns = Turns(method, settings, Policy.of(settings, device, method))
     a, b = (torch.rand(settings.batch_size, 3, size, size, device=device) * 2 - 1 for _ in range(2))
 
     def steps(count: int) -> None:

@@ -76,7 +76,8 @@ class Loop:
             say: told how far the training is, every few seconds; default: the trial's `write_progress`.
             should_stop: asked after each step (on rank 0) whether to write a checkpoint and leave.
             micro_batches: parts that each batch is divided into, for less memory. `Turns` says what that changes. A
-                training that goes on from a checkpoint is never divided into fewer parts than before.
+                training that goes on from a checkpoint is never divided into fewer parts than before, and stays in the
+                precision that it began in.
             group: the processes that share each batch.
             logger: told the points of the curves and the learning rates; from the first on, also after a checkpoint.
         """
@@ -84,7 +85,7 @@ class Loop:
         self.say = say or trial.write_progress
         self.should_stop, self.micro_batches, self.group = should_stop, micro_batches, group
         self.device, self.logger, self.trial = device, logger, trial
-        self.turns = Turns(method, settings, Policy.of(settings, device), group)
+        self.turns = Turns(method, settings, Policy.of(settings, device, method), group)
         self.options = self.turns.options
         batches.channels_last = self.turns.policy.channels_last
         self.checkpoints = Checkpoints(trial.path / "checkpoints")
@@ -267,6 +268,7 @@ class Loop:
                 "curves": self.curves,
                 "rates": self.rates,
                 "micro_batches": self.micro_batches,
+                "precision": self.turns.policy.precision,
             },
         )
         self.checkpoints.spend(self.elapsed)
@@ -296,5 +298,6 @@ class Loop:
         self.step, self.seconds = state["step"], state["seconds"]
         self.curves, self.rates = state["curves"], state["rates"]
         self.micro_batches = max(self.micro_batches, state["micro_batches"])
+        self.turns.policy = self.turns.policy.going_on(state.get("precision"), self.log)
         self._saved = self.step
         self.log.info("resumed from the checkpoint at step %d", self.step)

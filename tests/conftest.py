@@ -73,6 +73,14 @@ TINY_METHOD = '''
 '''
 
 
+@pytest.fixture(autouse=True)
+def _no_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`precision: auto` is fp32 within the tests' own process, so that their numbers hang on no processor."""
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+
+
 @pytest.fixture
 def benchmark_file(tmp_path: Path) -> Callable[..., Path]:
     """`benchmark_file()` writes the smallest real benchmark; `benchmark_file(text)` another one ({tmp} is its folder)."""

@@ -168,6 +168,26 @@ def test_a_training_in_parts_resumes_in_parts(tmp_path: Path) -> None:
     assert all(torch.equal(value, state_of(whole)[name]) for name, value in state_of(resumed).items())
 
 
+@pytest.mark.parametrize("began", ["fp32", "bf16"])
+def test_a_training_goes_on_in_the_precision_that_it_began_in(
+    began: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`auto` is another one on the machine that it goes on on."""
+    whole = two()
+    loop(tmp_path / "whole", whole, 1, precision=began).run()
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: began == "bf16")
+    cut = loop(tmp_path / "cut", two(), 1)
+    cut.should_stop = lambda: cut.step == 3
+    with pytest.raises(Interrupted):
+        cut.run()
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: began != "bf16")
+    resumed = two()
+    with caplog.at_level(logging.INFO):
+        assert loop(tmp_path / "cut", resumed, 1).run().policy.precision == began
+    assert f"it began in {began}" in caplog.text
+    assert all(torch.equal(value, state_of(whole)[name]) for name, value in state_of(resumed).items())
+
+
 class Twice(Two):
     """A critic of two steps for one of the generator's."""
 

@@ -179,13 +179,27 @@ def test_what_is_left_in_fp32_is_fp32_on_a_gpu_too_and_what_was_set_comes_back(p
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp32", "tf32", "bf16"])
-def test_a_policy_is_what_the_settings_say(precision: Any) -> None:
-    policy = Policy.of(Training(precision=precision), CPU)
-    assert policy.precision == ("fp32" if precision == "auto" else precision)
-    assert (policy.batched, policy.shared, policy.fused, policy.channels_last) == (True, True, True, False)
+@pytest.mark.parametrize("amx", [False, True])
+def test_a_policy_is_what_the_settings_say(precision: Any, amx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what the processor is fast in: products in bf16, and, for networks of instance norm, channels last."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    for name, last in (("cyclegan", True), ("munit", True), ("pix2pix", False), ("vae", False)):
+        method, _ = make(name, {}, Policy())
+        policy = Policy.of(Training(precision=precision), CPU, method)
+        assert policy.precision == (("bf16" if amx else "fp32") if precision == "auto" else precision)
+        assert policy.channels_last == (last and amx and policy.precision == "bf16")
+        assert (policy.batched, policy.shared, policy.fused, policy.rewritten) == (True, True, True, True)
 
 
-def test_channels_last_reaches_images_and_kernels_and_is_the_same_maths() -> None:
+@pytest.mark.parametrize("name", ["cyclegan", "munit", "unit", "cut", "stargan"])
+def test_channels_last_is_the_same_maths(name: str) -> None:
+    (ours,), (theirs,) = (
+        losses(name, {}, policy, 1) for policy in (Policy("fp64", channels_last=True), Policy.reference("fp64"))
+    )
+    assert ours == pytest.approx(theirs, rel=1e-10, abs=1e-13)
+
+
+def test_channels_last_reaches_images_and_kernels() -> None:
     seen = []
     method, turns = make("pix2pix", {}, Policy(channels_last=True))
     method.generator.register_forward_pre_hook(lambda _, x: seen.append(x[0].stride()))
@@ -197,9 +211,11 @@ def test_channels_last_reaches_images_and_kernels_and_is_the_same_maths() -> Non
 
 @pytest.mark.parametrize("name", [name for name in TRAINED if name in ("pix2pix", "cyclegan", "munit", "unit", "vae")])
 def test_in_bf16_losses_come_close_and_weights_stay_in_fp32(name: str) -> None:
-    ours, theirs = losses(name, {}, Policy("bf16"), 1)[0], losses(name, {}, Policy.reference(), 1)[0]
-    assert ours == pytest.approx(theirs, rel=0.1, abs=0.02)
-    assert ours != theirs
+    theirs = losses(name, {}, Policy.reference(), 1)[0]
+    for policy in (Policy("bf16"), Policy("bf16", channels_last=True)):
+        ours = losses(name, {}, policy, 1)[0]
+        assert ours == pytest.approx(theirs, rel=0.1, abs=0.02)
+        assert ours != theirs
     method, _ = make(name, {}, Policy("bf16"))
     assert {p.dtype for p in method.generator.parameters()} == {torch.float32}
 
@@ -212,7 +228,7 @@ def test_losses_and_statistics_are_not_rounded_to_bf16() -> None:
     tnn.init.ones_(norm.gamma)
     assert norm(far).mean().abs() < 1e-4
     with torch.autocast("cpu", torch.bfloat16):
-        assert AdaINResBlock(3)(x.float(), torch.ones(1, 2, 2, 3, 1, 1).bfloat16()).dtype == torch.float32
+        assert AdaINResBlock(3)(x.float(), torch.ones(1, 2, 2, 3).bfloat16()).dtype == torch.float32
 
 
 def test_a_trial_says_how_it_was_computed(benchmark_file: Callable[..., Path]) -> None:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .norms import InstanceNorm2d, instance_norm
 from .resnet import ResidualBlock
 
 
@@ -72,7 +73,7 @@ class BlurResNet(nn.Module):
         for block in self.blocks:
             x = block(x)
         for conv in self.up:
-            x = F.relu(F.instance_norm(conv(self.blur_up(x))))
+            x = F.relu(instance_norm(conv(self.blur_up(x))))
         return self.head(x).tanh()
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -91,11 +92,11 @@ class BlurResNet(nn.Module):
     def _halve(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """The first three of the features, and what the residual blocks get."""
         seen = [F.pad(x, (3, 3, 3, 3), mode="reflect")]
-        x = F.relu(F.instance_norm(self.stem(x)))
+        x = F.relu(instance_norm(self.stem(x)))
         for conv in self.down:
             x = conv(x)
             seen.append(x)
-            x = self.blur_down(F.relu(F.instance_norm(x)))
+            x = self.blur_down(F.relu(instance_norm(x)))
         return seen, x
 
 
@@ -110,7 +111,7 @@ class BlurPatchGAN(nn.Sequential):
         wide = width
         for layer in range(1, layers + 1):
             narrow, wide = wide, width * min(2**layer, 8)
-            modules += [nn.Conv2d(narrow, wide, 4, padding=1), nn.InstanceNorm2d(wide), nn.LeakyReLU(0.2)]
+            modules += [nn.Conv2d(narrow, wide, 4, padding=1), InstanceNorm2d(wide), nn.LeakyReLU(0.2)]
             modules += [BlurDown()] if layer < layers else []
         super().__init__(*modules, nn.Conv2d(wide, 1, 4, padding=1))
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from i2ibench.policy import current
 
 from .functional import full
+from .norms import InstanceNorm2d
 
 
 class _Residual(nn.Module):
@@ -94,4 +95,4 @@ def domain_loss(logits: Tensor, domain: Tensor) -> Tensor:
 
 
 def _normed(layer: nn.Module, channels: int) -> list[nn.Module]:
-    return [layer, nn.InstanceNorm2d(channels, affine=True), nn.ReLU()]
+    return [layer, InstanceNorm2d(channels, affine=True), nn.ReLU()]

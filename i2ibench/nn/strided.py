@@ -17,6 +17,8 @@ from i2ibench.policy import current
 class Halving(nn.Conv2d):
     """(N, channels_in, H, W) to (N, channels_out, H / 2, W / 2), for even H and W."""
 
+    layout = torch.contiguous_format  # in which the product takes the weights as they lie
+
     def __init__(self, channels_in: int, channels_out: int, bias: bool = True) -> None:
         super().__init__(channels_in, channels_out, 4, 2, 1, bias=bias)
 
@@ -31,6 +33,8 @@ class Halving(nn.Conv2d):
 
 class Doubling(nn.ConvTranspose2d):
     """(N, channels_in, H, W) to (N, channels_out, 2 H, 2 W)."""
+
+    layout = torch.contiguous_format
 
     def __init__(self, channels_in: int, channels_out: int, bias: bool = True) -> None:
         super().__init__(channels_in, channels_out, 4, 2, 1, bias=bias)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .functional import full
 from .losses import l1, mse
+from .norms import InstanceNorm2d
 from .strided import Doubling, Halving
 
 Gaussian = tuple[Tensor, Tensor]
@@ -125,9 +126,9 @@ class LatentUNet(nn.Module):
             down = Halving((inputs if first else widths[i - 1]) + latent, wide)
             up = Doubling(wide if last else 2 * wide, outputs if first else widths[i - 1])
             before = [] if first else [nn.LeakyReLU(0.2)]
-            after = [] if first or last else [nn.InstanceNorm2d(wide)]
+            after = [] if first or last else [InstanceNorm2d(wide)]
             self.downs.append(nn.Sequential(*before, down, *after))
-            end = [nn.Tanh()] if first else [nn.InstanceNorm2d(widths[i - 1])]
+            end = [nn.Tanh()] if first else [InstanceNorm2d(widths[i - 1])]
             drop = [nn.Dropout(0.5)] if dropout and 4 <= i < depth - 1 else []
             self.ups.append(nn.Sequential(nn.ReLU(), up, *end, *drop))
 
@@ -147,8 +148,8 @@ class PoolBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        layers = [nn.InstanceNorm2d(inputs), nn.LeakyReLU(0.2), nn.Conv2d(inputs, inputs, 3, 1, 1)]
-        layers += [nn.InstanceNorm2d(inputs), nn.LeakyReLU(0.2), nn.Conv2d(inputs, outputs, 3, 1, 1), nn.AvgPool2d(2)]
+        layers = [InstanceNorm2d(inputs), nn.LeakyReLU(0.2), nn.Conv2d(inputs, inputs, 3, 1, 1)]
+        layers += [InstanceNorm2d(inputs), nn.LeakyReLU(0.2), nn.Conv2d(inputs, outputs, 3, 1, 1), nn.AvgPool2d(2)]
         self.main = nn.Sequential(*layers)
         self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(inputs, outputs, 1))
 

@@ -71,8 +71,9 @@ def test_the_plain_way_is_gone_where_the_other_is_slower_or_not_wanted(
     layer, x = Enlarging(2, 2), torch.randn(1, 2, 4, 4)
     with torch.no_grad():
         layer(x)
-    with Policy.reference().ruling(CPU):
-        layer(x)
+    for policy in (Policy.reference(), Policy(channels_last=True)):
+        with policy.ruling(CPU):
+            layer(x)
     monkeypatch.setattr(enlarging, "NUMBERS", x.numel() + 1)
     layer(x)
     assert not fast
