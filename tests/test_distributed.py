@@ -105,7 +105,9 @@ def spec(tmp_path: Path, benchmark_file: Callable[[str], Path]) -> Callable[...,
 
     def make(training: dict[str, Any] | None = None, **params: Any) -> TrialSpec:
         (tmp_path / "pair.py").write_text(textwrap.dedent(METHOD).lstrip(), encoding="utf-8")
-        settings = {"steps": 6, "batch_size": 5, "log_every": 2, "checkpoint_every": 100} | (training or {})
+        settings = {"steps": 6, "batch_size": 5, "log_every": 2, "checkpoint_every": 100, "precision": "fp32"} | (
+            training or {}
+        )
         file = benchmark_file(
             f"""
             seeds: [3]

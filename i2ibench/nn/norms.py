@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .functional import full
+
 Norm = Literal["batch", "instance"]
 
 
@@ -44,17 +46,13 @@ def instance_norm(x: Tensor, weight: Tensor | None = None, bias: Tensor | None =
         weight, bias = x.new_ones(x.shape[1], dtype=torch.float32), x.new_zeros(x.shape[1], dtype=torch.float32)
     if _channels_last(x):
         images = x.split(1)
-        weights, biases = (_each(parameter, len(images)) for parameter in (weight, bias))
-        normed = [_batch_norm(*one, eps) for one in zip(images, weights, biases, strict=True)]
+        each = zip(images, *(_each(parameter, len(images)) for parameter in (weight, bias)), strict=True)
+        normed = [F.batch_norm(image, None, None, w, b, training=True, eps=eps) for image, w, b in each]
         return normed[0] if len(normed) == 1 else torch.cat(normed)
-    if weight is not None and weight.dim() == 2:
-        shifts = None if bias is None else bias.flatten()
-        return _batch_norm(x.reshape(1, -1, *x.shape[2:]), weight.flatten(), shifts, eps).reshape(x.shape)
+    if weight is not None and bias is not None and weight.dim() == 2:
+        scale, shift = (parameter[..., None, None] for parameter in (weight, bias))
+        return (F.instance_norm(full(x), eps=eps) * scale + shift).to(x.dtype)
     return F.instance_norm(x, weight=weight, bias=bias, eps=eps)
-
-
-def _batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
 
 
 def _each(parameter: Tensor | None, images: int) -> Sequence[Tensor | None]:
