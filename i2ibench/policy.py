@@ -58,8 +58,8 @@ class Policy:
 
         precision: Any = training.precision
         if precision == "auto":
-            precision = "bf16" if has_bf16(device) else "fp32"
-        last = precision == "bf16" and device.type == "cpu" and has_bf16(device) and _fast_channels_last(method)
+            precision = "bf16" if _has_bf16(device) else "fp32"
+        last = precision == "bf16" and device.type == "cpu" and _has_bf16(device) and _fast_channels_last(method)
         if training.compile is not True:
             return cls(precision, channels_last=last)
         from i2ibench.compiling import hindrance
@@ -140,7 +140,7 @@ class Policy:
         return torch.compiler.set_stance("force_eager") if self.compile else nullcontext()
 
 
-def has_bf16(device: torch.device) -> bool:
+def _has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies numbers of bf16 faster than those of fp32: such GPUs, and CPUs with AMX."""
     import torch
 
@@ -148,7 +148,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def _fast_channels_last(method: Method) -> bool:
-    """Whether any layer is fast with channels last, and none with channels first, of those that know: their `layout`"""
+    """Whether any layer is fast with channels last, and none with channels first, of those that know their `layout`."""
     import torch
 
     layers = (layer for network in method.modules().values() for layer in network.modules())

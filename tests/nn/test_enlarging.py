@@ -71,7 +71,7 @@ def test_the_plain_way_is_gone_where_the_other_is_slower_or_not_wanted(
     layer, x = Enlarging(2, 2), torch.randn(1, 2, 4, 4)
     with torch.no_grad():
         layer(x)
-    for policy in (Policy.reference(), Policy(channels_last=True)):
+    for policy in (Policy.reference(), Policy("bf16", channels_last=True)):
         with policy.ruling(CPU):
             layer(x)
     monkeypatch.setattr(enlarging, "NUMBERS", x.numel() + 1)
