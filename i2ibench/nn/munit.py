@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .enlarging import Enlarging
 from .functional import full
 from .norms import InstanceNorm2d, instance_norm
+from .winograd import Conv3x3
 
 
 class LayerNorm(nn.Module):
@@ -52,8 +53,8 @@ class ResBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1 = conv(channels, channels, 3, 1, 1)
-        self.conv2 = conv(channels, channels, 3, 1, 1)
+        self.conv1 = Conv3x3(channels, channels, "reflect")
+        self.conv2 = Conv3x3(channels, channels, "reflect")
 
     def forward(self, x: Tensor) -> Tensor:
         return x + instance_norm(self.conv2(F.relu(instance_norm(self.conv1(x)))))

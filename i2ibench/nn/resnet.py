@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from .attention import SelfAttention
 from .norms import Norm, norm_layer
+from .winograd import Conv3x3
 
 
 class ResidualBlock(nn.Module):
@@ -15,11 +16,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         bias = norm == "instance"
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            Conv3x3(channels, channels, "reflect", bias),
             norm_layer(norm, channels),
             nn.ReLU(),
             nn.Dropout(dropout) if dropout else nn.Identity(),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect", bias=bias),
+            Conv3x3(channels, channels, "reflect", bias),
             norm_layer(norm, channels),
         )
 

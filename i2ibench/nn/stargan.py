@@ -16,6 +16,7 @@ from i2ibench.policy import current
 
 from .functional import full
 from .norms import InstanceNorm2d
+from .winograd import Conv3x3
 
 
 class _Residual(nn.Module):
@@ -23,8 +24,8 @@ class _Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(*_normed(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), channels))
-        self.body.extend(_normed(nn.Conv2d(channels, channels, 3, 1, 1, bias=False), channels)[:2])
+        self.body = nn.Sequential(*_normed(Conv3x3(channels, channels, bias=False), channels))
+        self.body.extend(_normed(Conv3x3(channels, channels, bias=False), channels)[:2])
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)

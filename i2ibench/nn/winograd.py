@@ -1,0 +1,115 @@
+"""The 3 x 3 convolutions of residual blocks, computed by Winograd's F(4 x 4, 3 x 3).
+
+Each tile of 4 x 4 outputs sees 6 x 6 inputs. Both are polynomials' values at six points, where a convolution is a mere
+product: 36 products of matrices (tiles x channels) in place of the 144 that the tile takes by definition (Lavin and
+Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). The points are 0, +-1/sqrt(2), +-sqrt(2) and infinity
+in place of the paper's 0, +-1, +-2, which halves the rounding error.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from i2ibench.policy import current
+
+OUT, IN = 4, 6  # the sides of a tile, in pixels
+POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))
+CHANNELS, TILES = 128, 64  # with fewer, transforming images and weights takes as long as is saved
+
+
+class Conv3x3(nn.Conv2d):
+    """(N, channels_in, H, W) to (N, channels_out, H, W), with zeros or (`padding_mode`) reflected borders."""
+
+    def __init__(self, channels_in: int, channels_out: int, padding_mode: str = "zeros", bias: bool = True) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, padding_mode=padding_mode, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._pays(x):
+            return super().forward(x)
+        bordered = pad(x, (1, 1, 1, 1), "constant" if self.padding_mode == "zeros" else self.padding_mode)
+        found = winograd(bordered, self.weight)
+        return found if self.bias is None else found + self.bias[:, None, None]
+
+    def _pays(self, x: Tensor) -> bool:
+        """Whether this is faster (measured: by 1.6 to 1.9 from so many channels and tiles on), and is wanted.
+
+        Not in bf16, whose products are fast on AMX and whose rounding the transforms would add to. Outside of training
+        it is not wanted either: what a trained network gives stays as it is, and so does its export.
+        """
+        policy = current()
+        height, width = x.shape[-2:]
+        wanted = policy.rewritten and policy.precision != "bf16" and not policy.compile
+        whole = height % OUT == width % OUT == 0 and x.shape[0] * height * width >= TILES * OUT * OUT
+        wide = min(self.in_channels, self.out_channels) >= CHANNELS
+        return wanted and whole and wide and torch.is_grad_enabled() and x.device.type == "cpu"
+
+
+def winograd(bordered: Tensor, weight: Tensor) -> Tensor:
+    """The convolution (N, C, H + 2, W + 2) by (K, C, 3, 3) to (N, K, H, W), H and W multiples of 4; channels last."""
+    images = bordered.permute(0, 2, 3, 1)
+    count, rows, columns, channels = images.shape
+    high, wide, filters = (rows - 2) // OUT, (columns - 2) // OUT, weight.shape[0]
+    to_outputs, of_weights, of_inputs = _transforms(weight.dtype)
+    tiles = (of_inputs @ _Tiles.apply(images)).view(IN * IN, -1, channels)
+    kernels = (of_weights @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(IN * IN, channels, filters)
+    found = (to_outputs @ torch.bmm(tiles, kernels).view(IN * IN, -1)).view(OUT, OUT, count, high, wide, filters)
+    return found.permute(2, 3, 0, 4, 1, 5).reshape(count, rows - 2, columns - 2, filters).permute(0, 3, 1, 2)
+
+
+class _Tiles(torch.autograd.Function):
+    """Bordered images (N, H + 2, W + 2, C) as their overlapping tiles, pixel by pixel: (36, N H / 4 W / 4 C)."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        ctx.shape = images.shape
+        return images.unfold(1, IN, OUT).unfold(2, IN, OUT).permute(4, 5, 0, 1, 2, 3).reshape(IN * IN, -1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Images.apply(gradient, ctx.shape)
+
+
+class _Images(torch.autograd.Function):
+    """The transpose of `_Tiles`: tiles back in their places, added up where they overlap."""
+
+    @staticmethod
+    def forward(ctx: Any, tiles: Tensor, shape: torch.Size) -> Tensor:
+        count, rows, columns, channels = shape
+        high, wide = (rows - 2) // OUT, (columns - 2) // OUT
+        each = tiles.reshape(IN, IN, count, high, wide, channels)
+        images = tiles.new_zeros(shape)
+        for i in range(IN):
+            for j in range(IN):
+                images[:, i : i + OUT * high : OUT, j : j + OUT * wide : OUT][:, :high, :wide] += each[i, j]
+        return images
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Tiles.apply(gradient), None
+
+
+@cache
+def _transforms(dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """To outputs (16, 36), of weights (36, 9) and of inputs (36, 36), by Toom and Cook's interpolation."""
+    points = torch.tensor(POINTS, dtype=torch.float64)
+    others = [torch.cat([points[:i], points[i + 1 :]]) for i in range(IN - 1)]
+    scales = torch.stack([(point - other).prod() for point, other in zip(points, others, strict=True)])
+    infinity = torch.eye(IN, dtype=torch.float64)[-1]  # where a polynomial's value is its highest coefficient
+    to_outputs = torch.cat([torch.vander(points, OUT, increasing=True), infinity[None, -OUT:]]).T
+    of_weights = torch.cat([torch.vander(points, 3, increasing=True) / scales[:, None], infinity[None, -3:]])
+    of_inputs = torch.stack([_from_roots(roots) for roots in (*others, points)])
+    return tuple(torch.kron(one, one).to(dtype) for one in (to_outputs, of_weights, of_inputs))
+
+
+def _from_roots(roots: Tensor) -> Tensor:
+    """The coefficients (6,) of the product of (x - root), lowest first."""
+    product = torch.zeros(IN, dtype=roots.dtype)
+    product[0] = 1
+    for root in roots:
+        product = product.roll(1) - root * product
+    return product
