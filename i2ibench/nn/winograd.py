@@ -9,7 +9,7 @@ in place of the paper's 0, +-1, +-2, which halves the rounding error.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,14 @@ OUT, IN = 4, 6  # the sides of a tile, in pixels
 POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))
 CHANNELS, TILES = 128, 64  # with fewer, transforming images and weights takes as long as is saved
 
+Borders = Literal["zeros", "reflect"]
+
 
 class Conv3x3(nn.Conv2d):
-    """(N, channels_in, H, W) to (N, channels_out, H, W), with zeros or (`padding_mode`) reflected borders."""
+    """(N, channels_in, H, W) to (N, channels_out, H, W), with zeros beyond its borders or what they reflect."""
 
-    def __init__(self, channels_in: int, channels_out: int, padding_mode: str = "zeros", bias: bool = True) -> None:
-        super().__init__(channels_in, channels_out, 3, padding=1, padding_mode=padding_mode, bias=bias)
+    def __init__(self, channels_in: int, channels_out: int, borders: Borders = "zeros", bias: bool = True) -> None:
+        super().__init__(channels_in, channels_out, 3, padding=1, padding_mode=borders, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._pays(x):
