@@ -13,7 +13,7 @@ from i2ibench.policy import Policy
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("count", "height", "width"), [(1, 4, 4), (2, 8, 12), (3, 16, 4)])
+@pytest.mark.parametrize(("count", "height", "width"), [(1, 4, 4), (2, 8, 12), (3, 16, 4), (3, 64, 64)])
 def test_is_the_convolution_with_its_gradients(count, height, width):
     torch.manual_seed(0)
     images = torch.randn(count, 3, height + 2, width + 2, dtype=torch.float64, requires_grad=True)
