@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import conv2d
 from torch.testing import assert_close
 
-from i2ibench.nn.winograd import Conv3x3, winograd
+from i2ibench.nn.winograd import Conv3x3, _transforms, winograd
 from i2ibench.policy import Policy
 
 CPU = torch.device("cpu")
@@ -42,7 +43,7 @@ def test_rounds_little_more_than_a_plain_convolution():
     images, weight = torch.randn(1, 128, 34, 34), torch.randn(128, 128, 3, 3) / 34
     exact = conv2d(images.double(), weight.double())
     error = (winograd(images, weight) - exact).square().mean().sqrt() / exact.std()
-    assert error < 2e-6  # plain: 3e-7; with the paper's points 3e-6
+    assert error < 1.5e-6  # measured: 1.1e-6, plain 2.2e-7, with the paper's points 2.4e-6
 
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect"])
@@ -79,3 +80,10 @@ def test_a_trained_network_gives_what_it_gave():
     layer, x = Conv3x3(128, 128), torch.randn(1, 128, 32, 32)
     with torch.no_grad():
         assert torch.equal(layer(x), conv2d(x, layer.weight, layer.bias, padding=1))
+
+
+def test_shapes_may_be_asked_for_before_anything_is_computed():
+    _transforms.cache_clear()
+    with FakeTensorMode():
+        assert Conv3x3(128, 128)(torch.randn(1, 128, 32, 32)).shape == (1, 128, 32, 32)
+    Conv3x3(128, 128)(torch.randn(1, 128, 32, 32)).sum().backward()
